@@ -1,0 +1,24 @@
+"""Errors that a person is meant to read: what happened, where, and what to do next."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class OneThinkerError(Exception):
+    """The thing asked for failed, for a reason outside our code; the command line prints it and exits with 1."""
+
+
+class UsageError(OneThinkerError):
+    """The thing was asked for wrongly (unknown name, bad option, impossible recipe); the command line exits with 2."""
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the known names closest to `name`, else the list of them all.
+
+    The empty string when nothing is known. Meant to be put behind "unknown … 'name'".
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if close:
+        return "; did you mean " + " or ".join(f"'{n}'" for n in close) + "?"
+    return f"; known: {', '.join(names)}" if names else ""
