@@ -1,0 +1,159 @@
+"""Where a corpus lies: the folder that its name means, the DuckLake in it, and the connections to that lake.
+
+corpus.json       what this folder is and its format
+catalog.sqlite    DuckLake's SQL catalog
+data/             DuckLake's Parquet files
+media/            pictures and videos, named by their SHA-256
+snapshots/        frozen dataset versions
+runs/             one lock file for each run that is alive
+"""
+
+import importlib.util
+import json
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import duckdb
+
+from corpus.errors import OneThinkerError, UsageError
+from corpus.schema import FORMAT, TABLES
+
+MARK = "corpus.json"
+
+
+@dataclass(frozen=True)
+class Location:
+    """An absolute corpus folder and the paths inside it."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, url: str | Path) -> "Location":
+        """The location that `url` names: a folder's path or its `file://` URL.
+
+        Raises UsageError for another scheme.
+        """
+        parts = urlsplit(str(url))
+        if parts.scheme in ("", "file"):
+            return cls(Path(parts.path if parts.scheme else str(url)).expanduser().absolute())
+        raise UsageError(f"a corpus cannot be at '{url}': '{parts.scheme}' is not a scheme it knows; name a folder")
+
+    @property
+    def catalog(self) -> Path:
+        """DuckLake's catalog, a SQLite file."""
+        return self.root / "catalog.sqlite"
+
+    def check(self) -> None:
+        """Raise OneThinkerError unless this folder is a corpus that this version of the code can read."""
+        try:
+            mark = json.loads((self.root / MARK).read_text())
+        except FileNotFoundError:
+            raise OneThinkerError(
+                f"no corpus at {self.root} (it has no {MARK}); make one with `onethinker init --corpus {self.root}`"
+            ) from None
+        except (ValueError, OSError) as error:
+            raise OneThinkerError(f"{self.root / MARK} cannot be read: {error}") from error
+        if not isinstance(mark, dict) or not isinstance(mark.get("format"), int):
+            raise OneThinkerError(f"{self.root / MARK} has no number under 'format': this is not a corpus of ours")
+        if mark["format"] > FORMAT:
+            raise OneThinkerError(
+                f"the corpus at {self.root} has format {mark['format']}, this version reads up to {FORMAT}; "
+                "upgrade onethinker"
+            )
+        if not self.catalog.exists():
+            raise OneThinkerError(f"the corpus at {self.root} has lost its catalog, {self.catalog.name}")
+
+    def create(self) -> None:
+        """Lay out an empty corpus here, or nothing at all: it is made beside and moved into place.
+
+        Raises OneThinkerError where there is a corpus already or the folder holds other files.
+        """
+        if (self.root / MARK).exists():
+            raise OneThinkerError(f"there is a corpus at {self.root} already")
+        if self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
+            raise OneThinkerError(f"{self.root} is not an empty folder; name another, or empty it first")
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        made = Location(self.root.with_name(f".{self.root.name}.{uuid.uuid4().hex[:8]}"))
+        try:
+            for folder in ("data", "media", "snapshots", "runs"):
+                (made.root / folder).mkdir(parents=True)
+            connection = made.connect(read_only=False)
+            connection.execute("begin")
+            for name, table in TABLES.items():
+                connection.register("columns_of", table.schema.empty_table())
+                connection.execute(f"create table lake.{name} as from columns_of limit 0")
+            connection.execute("commit")
+            connection.close()
+            (made.root / MARK).write_text(json.dumps({"format": FORMAT}) + "\n")
+            made.root.replace(self.root)
+        finally:
+            shutil.rmtree(made.root, ignore_errors=True)
+
+    def connect(self, *, read_only: bool, lake_snapshot: int | None = None) -> duckdb.DuckDBPyConnection:
+        """A DuckDB connection with the lake attached as `lake`, nothing downloaded and nothing written elsewhere.
+
+        `lake_snapshot` attaches the lake as it stood then. Raises OneThinkerError where DuckLake refuses the catalog.
+        """
+        connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+        for extension in ("sqlite_scanner", "ducklake"):
+            load_extension(connection, extension)
+        options = {
+            "DATA_PATH": f"'{_quoted(self.root / 'data')}/'",
+            "OVERRIDE_DATA_PATH": "true",  # the folder may have been moved since
+            "META_JOURNAL_MODE": "'WAL'",
+            "META_BUSY_TIMEOUT": "60000",
+            # Inlined rows that are flushed later can corrupt older snapshots (ducklake issue 1406).
+            "DATA_INLINING_ROW_LIMIT": "0",
+        }
+        if read_only:
+            options = {k: v for k, v in options.items() if not k.startswith(("META", "DATA_INL"))}
+        flags = ["READ_ONLY"] if read_only else []
+        if lake_snapshot is not None:
+            options["SNAPSHOT_VERSION"] = str(int(lake_snapshot))
+        given = ", ".join(flags + [f"{name} {value}" for name, value in options.items()])
+        try:
+            connection.execute(f"ATTACH 'ducklake:sqlite:{_quoted(self.catalog)}' AS lake ({given})")
+        except duckdb.Error as error:
+            connection.close()
+            raise OneThinkerError(f"the catalog of the corpus at {self.root} cannot be opened: {error}") from error
+        return connection
+
+
+def load_extension(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Load a DuckDB extension from its PyPI wheel, or by DuckDB's own installer where the wheel is absent.
+
+    Raises OneThinkerError where neither is there.
+    """
+    spec = importlib.util.find_spec(f"duckdb_extension_{name}")
+    if spec and spec.submodule_search_locations:
+        version = duckdb.__version__
+        path = Path(spec.submodule_search_locations[0]) / "extensions" / f"v{version}" / f"{name}.duckdb_extension"
+        if path.exists():
+            connection.execute(f"LOAD '{_quoted(path)}'")
+            return
+    try:
+        connection.execute(f"INSTALL {name}")
+        connection.execute(f"LOAD {name}")
+    except duckdb.Error as error:
+        raise OneThinkerError(
+            f"DuckDB's extension {name} is not there: `pip install duckdb-extension-{name.replace('_', '-')}"
+            f"=={duckdb.__version__}` (of the same version as duckdb, to the last digit)"
+        ) from error
+
+
+@contextmanager
+def told_as_ours(doing: str) -> Iterator[None]:
+    """Turn DuckDB's errors within the block into ours, with `doing` before DuckDB's own words (it names near names)."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise OneThinkerError(f"{doing}: {error}") from error
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")

@@ -1,0 +1,204 @@
+"""The corpus: samples, traces, verdicts and dataset versions in one DuckLake, read with SQL, written in transactions.
+
+corpus = Corpus.open("corpus-data")
+corpus.sql("select task, count(*) from samples group by 1").show()
+with corpus.run("ingest", {"reader": "onethinker"}) as run, run.transaction("first thousand") as tx:
+    tx.append("samples", table)
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+from filelock import FileLock
+
+from corpus.errors import OneThinkerError
+from corpus.location import Location, told_as_ours
+from corpus.schema import TABLES, to_table
+from corpus.views import VIEWS
+
+if TYPE_CHECKING:
+    from corpus.media import MediaStore
+    from corpus.runs import Run
+    from corpus.snapshots import Snapshots
+
+Rows: TypeAlias = pa.Table | pa.RecordBatch | list[dict[str, Any]]
+
+
+class Corpus:
+    """One corpus, open. Its methods may be called from several threads; it does not survive a fork.
+
+    Reading and writing use connections of their own: what `sql` reads cannot write, and always sees whole commits.
+    """
+
+    def __init__(self, location: Location, *, lake_snapshot: int | None = None) -> None:
+        self.location = location
+        self.root: Path = location.root
+        self.lake_snapshot = lake_snapshot
+        self._reader = location.connect(read_only=True, lake_snapshot=lake_snapshot)
+        self._writer: duckdb.DuckDBPyConnection | None = None
+        self._lock = FileLock(self.root / "write.lock")  # excludes threads as well: each opens the file for itself
+        self._opening = threading.Lock()
+        self._reader.execute("create table live_runs (run_id varchar)")
+        for name in TABLES:
+            self._reader.execute(f"create view {name} as from lake.{name}")
+        for name, query in VIEWS.items():
+            self._reader.execute(f"create view {name} as {query}")
+
+    @classmethod
+    def create(cls, url: str | Path) -> "Corpus":
+        """Make an empty corpus at `url` and open it. Raises OneThinkerError where something is there already."""
+        location = Location.of(url)
+        location.create()
+        return cls(location)
+
+    @classmethod
+    def open(cls, url: str | Path, *, at: str | None = None) -> "Corpus":
+        """Open the corpus at `url`; with `at="name@version"`, every table as it stood when that snapshot was made.
+
+        Raises OneThinkerError where there is none, or one that this version of the code cannot read.
+        """
+        location = Location.of(url)
+        location.check()
+        corpus = cls(location)
+        if at is None:
+            return corpus
+        with corpus:
+            lake_snapshot = corpus.snapshots.get(at).lake_snapshot
+        return cls(location, lake_snapshot=lake_snapshot)
+
+    @property
+    def media(self) -> "MediaStore":
+        """The pictures and videos, by their SHA-256."""
+        from corpus.media import MediaStore
+
+        return MediaStore(str(self.root / "media"))
+
+    @property
+    def snapshots(self) -> "Snapshots":
+        """The named, immutable dataset versions."""
+        from corpus.snapshots import Snapshots
+
+        return Snapshots(self)
+
+    def sql(self, query: str, params: Sequence[Any] | dict[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
+        """A DuckDB relation over the tables and views; nothing it says can change the corpus.
+
+        It is evaluated when it is fetched (`.df()`, `.arrow()`, `.pl()`, `.fetchall()`). Raises OneThinkerError, with
+        DuckDB's near names, for a column or table that is not there.
+        """
+        from corpus.runs import live_runs
+
+        cursor = self._reader.cursor()
+        with told_as_ours("SQL"):
+            if "runs" in query:
+                with self._opening:
+                    cursor.execute("begin; delete from live_runs")
+                    cursor.executemany(
+                        "insert into live_runs values (?)", [[r] for r in live_runs(self.root)] or [[""]]
+                    )
+                    cursor.execute("commit")
+            relation = cursor.sql(query, params=params)
+        if relation is None:
+            raise OneThinkerError(
+                "SQL: this statement gives no rows; the corpus is open for reading: ask with `select`"
+            )
+        return relation
+
+    def append(self, table: str, rows: Rows) -> int:
+        """Add the rows whose key is new, in one transaction; returns how many those were."""
+        with self.transaction(f"append to {table}") as tx:
+            return tx.append(table, rows)
+
+    @contextmanager
+    def transaction(self, message: str, *, run_id: str | None = None) -> Iterator["Transaction"]:
+        """One commit over several tables: all of the block's appends, or none if it is left by an exception."""
+        if self.lake_snapshot is not None:
+            raise OneThinkerError("this corpus is open as it stood at a snapshot; open it without `at` to write")
+        # One writer at a time: SQLite's "database is locked" is beyond any time-out or retry count (measured).
+        with self._lock:
+            if self._writer is None:
+                self._writer = self.location.connect(read_only=False)
+            writer = self._writer
+            writer.execute("begin")
+            try:
+                yield Transaction(writer, run_id)
+                writer.execute("call lake.set_commit_message(?, ?)", [run_id or "onethinker", message])
+            except BaseException:
+                writer.execute("rollback")
+                raise
+            with told_as_ours("the commit failed, and nothing of it was written"):
+                writer.execute("commit")
+
+    @contextmanager
+    def run(self, kind: str, config: dict[str, Any]) -> Iterator["Run"]:
+        """Do the block as one recorded run of `kind`: see `corpus.runs.Run`."""
+        from corpus.runs import recorded
+
+        with recorded(self, kind, config) as run:
+            yield run
+
+    def close(self) -> None:
+        """Close both connections; relations already handed out can no longer be fetched."""
+        self._reader.close()
+        if self._writer is not None:
+            self._writer.close()
+
+    def __enter__(self) -> "Corpus":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Transaction:
+    """The open end of `Corpus.transaction`: append to as many tables as the step needs."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, run_id: str | None) -> None:
+        self._connection = connection
+        self.run_id = run_id
+
+    def append(self, table: str, rows: Rows) -> int:
+        """Add the rows whose key the table does not hold yet; returns how many those were.
+
+        `run_id` and `created_at` are filled in where they are null. The first of several rows with one key wins. A
+        killed writer may have committed without knowing it, so every write goes through this anti-join.
+        """
+        spec = TABLES[table]
+        given = _stamped(to_table(table, rows), self.run_id)
+        if not len(given):
+            return 0
+        keys = " and ".join(f"t.{k} is not distinct from g.{k}" for k in spec.key)
+        names = ", ".join(f'"{name}"' for name in spec.schema.names)
+        with told_as_ours(f"writing to {table}"):
+            self._connection.register("given", given.append_column("_position", pa.array(range(len(given)))))
+            try:
+                added = self._connection.execute(
+                    f"""insert into lake.{table} select {names} from given g
+                        where not exists (select 1 from lake.{table} t where {keys})
+                        qualify row_number() over (partition by {", ".join(spec.key)} order by _position) = 1
+                        order by _position"""
+                ).fetchone()
+            finally:
+                self._connection.unregister("given")
+        return int(added[0]) if added else 0
+
+    def sql(self, query: str, params: Sequence[Any] | None = None) -> duckdb.DuckDBPyRelation:
+        """Read inside the transaction, its own appends included; tables are `lake.samples`, `lake.traces` and so on."""
+        with told_as_ours("SQL"):
+            return self._connection.sql(query, params=params)
+
+
+def _stamped(given: pa.Table, run_id: str | None) -> pa.Table:
+    for name, value in (("run_id", run_id), ("created_at", datetime.now(UTC))):
+        if name in given.column_names and given[name].null_count and value is not None:
+            where = given.column_names.index(name)
+            kind = given.schema.field(name).type
+            given = given.set_column(where, given.schema.field(name), pc.fill_null(given[name], pa.scalar(value, kind)))
+    return given
