@@ -1,0 +1,284 @@
+"""A pool of worker processes over Arrow tables that no row can stop.
+
+Tables go in, tables of as many rows come out, in the same order. The work is cut into units of like rows sized to take
+a fraction of a second. A unit that uses up its processor time or kills its worker is done again row by row, so that one
+bad row costs itself and not its neighbours.
+
+The limit is counted in processor seconds by the kernel (ITIMER_PROF, whose signal ends the process even inside C code):
+what a row may cost does not depend on what else the machine is doing. Workers run the function on their main thread, so
+that code which uses SIGALRM (math-verify) works in them.
+"""
+
+import atexit
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent import futures
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache, partial
+from multiprocessing import context as mp_context
+from multiprocessing import forkserver
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pebble import ProcessExpired, ProcessPool
+
+from corpus.errors import OneThinkerError
+
+UNIT_CPU_S = 1.5  # a unit of many rows may use this much processor time before it is taken apart
+ROW_CPU_S = 2.0  # and a row on its own this much; with the unit's, a bad row costs less than 5 s of one worker
+WALL_S = 30.0  # for work that sleeps for ever without using the processor
+UNIT_AIM_S = 0.15  # units are sized to take about this long
+UNIT_ROWS = 1024  # and hold at most so many rows: they may all have to be done one by one
+MEMORY_BYTES = 4 << 30  # of address space for one worker, above what it has when it starts
+
+TIMEOUT, DIED, MEMORY, DEPTH = "timeout", "worker_died", "out_of_memory", "nested_too_deep"
+
+Work = Callable[..., pa.Table]
+Future: TypeAlias = futures.Future[tuple[bytes, float]]
+
+
+@dataclass
+class _Unit:
+    """Rows of one incoming table that are worked on together."""
+
+    rows: np.ndarray  # their positions in the incoming table
+    key: object
+    table: pa.Table
+    future: Future
+
+
+@dataclass
+class Pool:
+    """Worker processes that are kept warm between calls; `shared()` gives the one of this process.
+
+    `workers` processes are started with the first piece of work. `preload` names modules that the processes' common
+    parent imports once, so that replacing a dead worker costs milliseconds.
+    """
+
+    workers: int
+    preload: tuple[str, ...] = ()
+    lost_workers: int = 0
+    _pebble: ProcessPool | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def map(
+        self,
+        work: Work,
+        tables: Iterable[pa.Table],
+        lost: Callable[[str], dict[str, Any]],
+        by: str | None = None,
+    ) -> Iterator[pa.Table]:
+        """`work(table)` for every table, in order; at most two tables are under way at a time.
+
+        `work` is an importable function (or a partial of one) that gives as many rows as it got, each depending on its
+        own row only. Rows are grouped by the column `by`. For a row that cannot be done, `lost(reason)` gives the
+        values of the result's columns; reasons are timeout, worker_died, out_of_memory, nested_too_deep. Any other
+        exception out of `work` is raised here.
+        """
+        rates: dict[object, float] = {}
+        under_way: deque[tuple[pa.Table, list[_Unit]]] = deque()
+        try:
+            for table in tables:
+                under_way.append((table, self._begin(work, table, by, rates)))
+                if len(under_way) > 2:
+                    yield self._finish(work, *under_way.popleft(), lost, rates)
+            while under_way:
+                yield self._finish(work, *under_way.popleft(), lost, rates)
+        finally:
+            for _, units in under_way:
+                for unit in units:
+                    unit.future.cancel()
+
+    def close(self) -> None:
+        """End the workers; the next piece of work starts new ones."""
+        with self._lock:
+            pebble, self._pebble = self._pebble, None
+        if pebble is not None:
+            pebble.stop()  # type: ignore[no-untyped-call]
+            pebble.join()
+
+    def _begin(self, work: Work, table: pa.Table, by: str | None, rates: dict[object, float]) -> list[_Unit]:
+        units = []
+        for key, rows in _groups(table, by):
+            size = int(np.clip(rates.get(key, 200.0) * UNIT_AIM_S, 8, UNIT_ROWS))
+            for start in range(0, len(rows), size):
+                part = rows[start : start + size]
+                piece = table.take(pa.array(part)) if len(part) < table.num_rows else table
+                units.append(_Unit(part, key, piece, self._submit(work, piece)))
+        return units
+
+    def _finish(
+        self,
+        work: Work,
+        table: pa.Table,
+        units: list[_Unit],
+        lost: Callable[[str], dict[str, Any]],
+        rates: dict[object, float],
+    ) -> pa.Table:
+        if not units:
+            return work(table)  # no rows: the function says which columns there are
+        done = []
+        for unit in units:
+            outcome = self._outcome(unit.future, work, unit.table)
+            if isinstance(outcome, str):
+                outcome = self._row_by_row(work, unit.table, lost, outcome)
+            else:
+                outcome, seconds = outcome
+                rate = unit.table.num_rows / max(seconds, 1e-6)
+                rates[unit.key] = 0.5 * (rates.get(unit.key, rate) + rate)
+            done.append(outcome)
+        together = pa.concat_tables(done, promote_options="permissive")
+        order = np.concatenate([unit.rows for unit in units])
+        if (order[:-1] < order[1:]).all():
+            return together
+        return together.take(pa.array(np.argsort(order, kind="stable")))
+
+    def _row_by_row(self, work: Work, table: pa.Table, lost: Callable[[str], dict[str, Any]], why: str) -> pa.Table:
+        """The unit again, a row at a time, keeping what can be done; `why` is what the whole unit failed of."""
+        outcomes: list[tuple[pa.Table, float] | str] = [why]
+        if table.num_rows > 1:
+            rows = [table.slice(i, 1) for i in range(table.num_rows)]
+            pending = [self._submit(work, row) for row in rows]
+            outcomes = [self._outcome(future, work, row) for future, row in zip(pending, rows, strict=True)]
+        good = next((outcome[0] for outcome in outcomes if not isinstance(outcome, str)), None)
+        schema = (good if good is not None else work(table.slice(0, 0))).schema
+        return pa.concat_tables(
+            pa.Table.from_pylist([lost(outcome)], schema=schema) if isinstance(outcome, str) else outcome[0]
+            for outcome in outcomes
+        )
+
+    def _outcome(self, future: Future, work: Work, table: pa.Table) -> tuple[pa.Table, float] | str:
+        """The result and the seconds it took, or the word for why there is none."""
+        for _ in range(3):
+            try:
+                payload, seconds = future.result()
+                return _read(payload), seconds
+            except ProcessExpired as died:
+                self.lost_workers += 1
+                return TIMEOUT if died.exitcode == -signal.SIGPROF else DIED
+            except futures.TimeoutError:
+                self.lost_workers += 1
+                return TIMEOUT
+            except MemoryError:
+                return MEMORY
+            except RecursionError:
+                return DEPTH
+            except BrokenProcessPool:  # a worker was killed while idle: pebble gives up, its work is done anew
+                self.close()
+                future = self._submit(work, table)
+        raise OneThinkerError(
+            "the scoring processes die as soon as they start; "
+            "`dmesg` shows whether the system ran out of memory, --workers 1 needs less of it"
+        )
+
+    def _submit(self, work: Work, table: pa.Table) -> Future:
+        payload = (work, _bytes(table), UNIT_CPU_S if table.num_rows > 1 else ROW_CPU_S)
+        try:
+            return self._started().schedule(_limited, args=payload, timeout=WALL_S)
+        except RuntimeError:  # the pool broke since: `_outcome` tells why if it keeps doing so
+            self.close()
+            return self._started().schedule(_limited, args=payload, timeout=WALL_S)
+
+    def _started(self) -> ProcessPool:
+        with self._lock:
+            if self._pebble is None:
+                context = _Context()
+                context.set_forkserver_preload([__name__, *self.preload])
+                forkserver.ensure_running()
+                self._pebble = ProcessPool(self.workers, initializer=_initialise, context=context)
+            return self._pebble
+
+
+def shared(workers: int | None = None, preload: tuple[str, ...] = ()) -> Pool:
+    """The warm pool of this process with so many workers (all processors when None)."""
+    return _shared(workers or os.cpu_count() or 1, preload, os.getpid())
+
+
+@cache
+def _shared(workers: int, preload: tuple[str, ...], pid: int) -> Pool:
+    pool = Pool(workers, preload)
+    atexit.register(pool.close)
+    return pool
+
+
+def _groups(table: pa.Table, by: str | None) -> list[tuple[object, np.ndarray]]:
+    """The row positions of each value of the column `by`, in the order in which the values first appear."""
+    rows = np.arange(table.num_rows)
+    if by is None or not len(rows):
+        return [(None, rows)] if len(rows) else []
+    codes = pc.dictionary_encode(table[by].combine_chunks(), null_encoding="encode")
+    codes = codes.combine_chunks() if isinstance(codes, pa.ChunkedArray) else codes
+    index = codes.indices.to_numpy()
+    return [(value, rows[index == i]) for i, value in enumerate(codes.dictionary.to_pylist())]
+
+
+def _bytes(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _read(payload: bytes) -> pa.Table:
+    return pa.ipc.open_stream(payload).read_all()
+
+
+def _limited(work: Work, payload: bytes, cpu_s: float) -> tuple[bytes, float]:
+    """Runs in the worker: the kernel ends the process when the work has used `cpu_s` of processor time."""
+    table = _read(payload)
+    start = time.perf_counter()
+    signal.setitimer(signal.ITIMER_PROF, cpu_s)
+    try:
+        result = work(table)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+    if result.num_rows != table.num_rows:
+        name = getattr(work.func if isinstance(work, partial) else work, "__qualname__", work)
+        raise ValueError(f"{name} gave {result.num_rows} rows for {table.num_rows}")
+    return _bytes(result), time.perf_counter() - start
+
+
+def _initialise() -> None:
+    """Runs once in each new worker: one thread each, a bound on memory, and SIGPROF ends the process."""
+    pa.set_cpu_count(1)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    if sys.platform == "linux":
+        mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        limit = mapped + MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+
+
+class _Worker(mp_context.ForkServerProcess):
+    """A worker that does not import the caller's script: a training script need not be guarded to be scored by."""
+
+    def start(self) -> None:
+        with _main_hidden():
+            super().start()
+
+
+class _Context(mp_context.ForkServerContext):
+    Process = _Worker
+
+
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """multiprocessing finds nothing to import again in a main module without a file; ours are all importable."""
+    real = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = real
