@@ -189,7 +189,11 @@ class Transaction:
                 self._connection.unregister("given")
         return int(added[0]) if added else 0
 
-    def sql(self, query: str, params: Sequence[Any] | None = None) -> duckdb.DuckDBPyRelation:
+    def register(self, name: str, table: pa.Table) -> None:
+        """Let SQL inside this transaction read an Arrow table under `name`."""
+        self._connection.register(name, table)
+
+    def sql(self, query: str, params: Sequence[Any] | dict[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
         """Read inside the transaction, its own appends included; tables are `lake.samples`, `lake.traces` and so on."""
         with told_as_ours("SQL"):
             return self._connection.sql(query, params=params)

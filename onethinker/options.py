@@ -1,0 +1,25 @@
+"""Options that many commands share, said once: where the corpus is, how rows come out."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+CorpusUrl = Annotated[
+    str, Parameter(name="--corpus", env_var="ONETHINKER_CORPUS", help="The corpus: a folder or its URL.")
+]
+DEFAULT_CORPUS = "corpus-data"
+
+Format = Annotated[
+    Literal["table", "json", "jsonl", "csv", "parquet"],
+    Parameter(name="--format", help="How the rows come out on standard output."),
+]
+Where = Annotated[
+    str | None,
+    Parameter(
+        name="--where",
+        help="A slice: a SQL condition over the columns of samples; subqueries may use any table or view.",
+    ),
+]
+At = Annotated[str | None, Parameter(name="--at", help="The corpus as it stood when this snapshot, NAME@V, was made.")]
+Out = Annotated[Path, Parameter(name="--out", help="The folder to write to.")]
