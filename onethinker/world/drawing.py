@@ -1,0 +1,97 @@
+"""Putting things on pixels: backdrops, shapes, signs with text, grain; nothing here knows any question."""
+
+import functools
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from onethinker.world.palette import COLOURS, Shape
+
+Pixels = npt.NDArray[np.uint8]
+
+PAPER = (250, 250, 247)
+INK = (32, 32, 38)
+
+
+def backdrop(rng: np.random.Generator, width: int, height: int) -> Pixels:
+    """A muted background: a gradient between two greyish tones with a cloudy texture on it."""
+    base = rng.uniform(125, 195)
+    tones = base + rng.uniform(-14, 14, size=(2, 3)) + rng.uniform(-20, 20, size=(2, 1))
+    along = np.linspace(0, 1, width)[None, :, None] * rng.uniform(0, 1)
+    down = np.linspace(0, 1, height)[:, None, None] * rng.uniform(0, 1)
+    share = (along + down) / 2
+    clouds = cv2.resize(
+        rng.normal(0, 9, size=(7, 9)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
+    )
+    return np.clip(tones[0] * (1 - share) + tones[1] * share + clouds[..., None], 90, 215).astype(np.uint8)
+
+
+def grain(rng: np.random.Generator, width: int, height: int, strength: float = 3.0) -> npt.NDArray[np.int16]:
+    """Camera noise to be added to a picture; `strength` is its standard deviation, of 255."""
+    return np.round(rng.normal(0, strength, size=(height, width, 1))).astype(np.int16)
+
+
+def with_grain(pixels: Pixels, noise: npt.NDArray[np.int16]) -> Pixels:
+    """The picture with noise on it."""
+    return np.clip(pixels.astype(np.int16) + noise, 0, 255).astype(np.uint8)
+
+
+def paint(pixels: Pixels, shape: Shape) -> None:
+    """Draw a shape, anti-aliased, in place."""
+    cv2.fillPoly(pixels, [_fixed_point(shape)], COLOURS[shape.colour], lineType=cv2.LINE_AA, shift=_BITS)
+
+
+def mask_of(shape: Shape, width: int, height: int) -> npt.NDArray[np.bool_]:
+    """The pixels (height, width) that a shape covers by half or more."""
+    cover = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(cover, [_fixed_point(shape)], 255, lineType=cv2.LINE_AA, shift=_BITS)
+    return cover >= 128
+
+
+def sign(
+    pixels: Pixels, lines: list[str], centre: tuple[float, float], size: int, pad: int | None = None
+) -> tuple[int, int, int, int]:
+    """Draw dark text on a light panel, in place; returns the panel's box in pixels.
+
+    `size` is the height of the font; the font is the one that Pillow carries.
+    """
+    font = lettering(size)
+    step = round(1.45 * size)
+    pad = size // 2 if pad is None else pad
+    width = round(max(font.getlength(line) for line in lines)) + 2 * pad
+    height = step * len(lines) + pad
+    left, top = round(centre[0] - width / 2), round(centre[1] - height / 2)
+    canvas = Image.fromarray(pixels)
+    draw = ImageDraw.Draw(canvas)
+    draw.rectangle((left + 4, top + 4, left + width + 4, top + height + 4), fill=(96, 96, 96))
+    draw.rectangle((left, top, left + width, top + height), fill=PAPER)
+    for row, line in enumerate(lines):
+        draw.text((left + width / 2, top + pad / 2 + step * (row + 0.5)), line, font=font, fill=INK, anchor="mm")
+    pixels[...] = np.asarray(canvas)
+    return left, top, left + width, top + height
+
+
+def label(pixels: Pixels, text: str, centre: tuple[float, float], size: int) -> None:
+    """Write dark text with no panel of its own, in place."""
+    canvas = Image.fromarray(pixels)
+    ImageDraw.Draw(canvas).text(centre, text, font=lettering(size), fill=INK, anchor="mm")
+    pixels[...] = np.asarray(canvas)
+
+
+@functools.lru_cache(maxsize=64)
+def lettering(size: int) -> ImageFont.FreeTypeFont:
+    """The one font of the world: Pillow's own, at a size in pixels."""
+    font = ImageFont.load_default(size)
+    if not isinstance(font, ImageFont.FreeTypeFont):  # Pillow built without FreeType has a bitmap font only
+        raise RuntimeError("Pillow lacks FreeType, so the world's signs cannot be lettered: install a Pillow wheel")
+    return font
+
+
+_BITS = 4
+
+
+def _fixed_point(shape: Shape) -> npt.NDArray[np.int32]:
+    # OpenCV puts whole coordinates at pixel centres, the world at pixel corners: half a pixel apart.
+    return np.round((shape.outline - 0.5) * (1 << _BITS)).astype(np.int32)

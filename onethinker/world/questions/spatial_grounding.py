@@ -1,0 +1,20 @@
+"""Spatial grounding: the box of a shape that is named by colour and form, or by how it stands out."""
+
+from onethinker.world.question import Question, body
+from onethinker.world.questions.image_qa import clear_extremes
+from onethinker.world.stage import Stage
+
+
+def ask(stage: Stage, number: int) -> Question:
+    """Question `number` of the family."""
+    picture, path = stage.picture(number)
+    rng = stage.rng("box", number)
+    phrases = {shape.name: shape for shape in picture.shapes}
+    for extreme, name in clear_extremes(picture).items():
+        words = "the largest shape" if extreme == "the largest" else f"the shape {extreme}"
+        phrases[words.removeprefix("the ")] = phrases[name]
+    phrase = sorted(phrases)[rng.integers(len(phrases))]
+    box = phrases[phrase].box(picture.width, picture.height)
+    return Question(
+        "spatial grounding", "image", path, f"Please find the bounding box of: the {phrase}.", body(boxes=box)
+    )
