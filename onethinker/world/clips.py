@@ -111,9 +111,8 @@ def clip(rng: np.random.Generator) -> Clip:
             float(rng.uniform(-10, 10)),
         )
         actors.append((int(lane), _PARTS[role](rng, shape, duration)))
-    return Clip(
-        duration, tuple(actor for _, actor in sorted(actors, key=lambda pair: pair[0])), int(rng.integers(2**31))
-    )
+    downwards = tuple(actor for _, actor in sorted(actors, key=lambda pair: pair[0]))
+    return Clip(duration, downwards, int(rng.integers(2**31)))
 
 
 def _crosser(rng: np.random.Generator, shape: Shape, duration: float) -> Actor:
@@ -205,6 +204,6 @@ def write_mp4(frames: Iterator[Pixels], path: Path) -> None:
         stream.codec_context.thread_count = 1
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for pixels in frames:
-            planes = cv2.cvtColor(pixels, cv2.COLOR_RGB2YUV_I420)
+            planes: Pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2YUV_I420).astype(np.uint8, copy=False)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
         container.mux(stream.encode())

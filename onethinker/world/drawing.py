@@ -1,6 +1,7 @@
 """Putting things on pixels: backdrops, shapes, signs with text, grain; nothing here knows any question."""
 
 import functools
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,10 +23,9 @@ def backdrop(rng: np.random.Generator, width: int, height: int) -> Pixels:
     along = np.linspace(0, 1, width)[None, :, None] * rng.uniform(0, 1)
     down = np.linspace(0, 1, height)[:, None, None] * rng.uniform(0, 1)
     share = (along + down) / 2
-    clouds = cv2.resize(
-        rng.normal(0, 9, size=(7, 9)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
-    )
-    return np.clip(tones[0] * (1 - share) + tones[1] * share + clouds[..., None], 90, 215).astype(np.uint8)
+    spots = rng.normal(0, 9, size=(7, 9)).astype(np.float32)
+    clouds = cv2.resize(spots, (width, height), interpolation=cv2.INTER_CUBIC)[..., None]
+    return _bytes(tones[0] * (1 - share) + tones[1] * share + clouds, 90, 215)
 
 
 def grain(rng: np.random.Generator, width: int, height: int, strength: float = 3.0) -> npt.NDArray[np.int16]:
@@ -35,7 +35,7 @@ def grain(rng: np.random.Generator, width: int, height: int, strength: float = 3
 
 def with_grain(pixels: Pixels, noise: npt.NDArray[np.int16]) -> Pixels:
     """The picture with noise on it."""
-    return np.clip(pixels.astype(np.int16) + noise, 0, 255).astype(np.uint8)
+    return _bytes(pixels.astype(np.int16) + noise, 0, 255)
 
 
 def paint(pixels: Pixels, shape: Shape) -> None:
@@ -90,6 +90,10 @@ def lettering(size: int) -> ImageFont.FreeTypeFont:
 
 
 _BITS = 4
+
+
+def _bytes(values: npt.NDArray[Any], low: int, high: int) -> Pixels:
+    return values.clip(low, high).astype(np.uint8)
 
 
 def _fixed_point(shape: Shape) -> npt.NDArray[np.int32]:

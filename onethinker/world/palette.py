@@ -23,7 +23,10 @@ NUMBER_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "ei
 
 
 def outline(form: str, x: float, y: float, radius: float, angle: float) -> npt.NDArray[np.float64]:
-    """The corners (n, 2) of a form in pixels; `radius` is that of the circle around it, `angle` turns it, in degrees."""
+    """The corners (n, 2) of a form in pixels.
+
+    `radius` is that of the circle around it, `angle` turns it clockwise, in degrees.
+    """
     corners, inner, turn = {
         "circle": (72, 1.0, 0.0),
         "square": (4, 1.0, 45.0),

@@ -66,7 +66,7 @@ def points_beside(mask: npt.NDArray[np.bool_]) -> list[Point]:
         for x, y in wishes
         if 0 <= x < width and 0 <= y < height and not mask[int(y), int(x)]
     ]
-    return (found + [[0, 0], [1000, 0], [0, 1000]])[:3]
+    return [*found, [0, 0], [1000, 0], [0, 1000]][:3]
 
 
 def _edges(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:

@@ -40,7 +40,8 @@ def _choose(stage: Stage, number: int) -> Question:
 def _count(stage: Stage, number: int) -> Question:
     picture, path = stage.picture(number)
     rng = stage.rng("count", number)
-    wanted = (lambda: "", lambda: rng.choice(FORMS), lambda: rng.choice(list(COLOURS)))[rng.integers(3)]()
+    groups = (("",), FORMS, tuple(COLOURS))
+    wanted = str(rng.choice(groups[rng.integers(3)]))
     counted = [shape for shape in picture.shapes if wanted in ("", shape.form, shape.colour)]
     what = f"{wanted}s" if wanted in FORMS else f"{wanted} shapes".strip()
     text = either(rng, f"How many {what} are there in the image?", f"Count the {what} in the image.")

@@ -8,18 +8,13 @@ def ask(stage: Stage, number: int) -> Question:
     """Question `number` of the family; being there and moving take turns."""
     clip, path = stage.clip(number)
     actor, span, does = (
-        (clip.role("visitor"), clip.role("visitor").visible, "is visible"),
-        (clip.role("mover"), clip.role("mover").moves, "is moving"),
+        (clip.role("visitor"), clip.role("visitor").visible, "visible"),
+        (clip.role("mover"), clip.role("mover").moves, "moving"),
     )[number % 2]
-    event = f"the {actor.name} {does}"
+    rng = stage.rng("when", number)
     text = either(
-        stage.rng("when", number),
-        f"Find when this happens in the video: {event}.",
-        f"During which time {_asked(event)}?",
+        rng,
+        f"Find when this happens in the video: the {actor.name} is {does}.",
+        f"During which time is the {actor.name} {does}?",
     )
     return Question("temporal grounding", "video", path, text, body(time=list(span)))
-
-
-def _asked(event: str) -> str:
-    subject, does = event.rsplit(" is ", 1)
-    return f"is {subject} {does}"

@@ -35,7 +35,7 @@ def _count(stage: Stage, number: int) -> Question:
         text = "How many shapes move from one place to another in the video?"
         count = sum(1 for actor in clip.actors if actor.direction)
     else:
-        time_s = _quiet_time(clip, rng.integers(4))
+        time_s = _quiet_time(clip, int(rng.integers(4)))
         text = f"How many shapes can be seen {time_s:g} seconds into the video?"
         count = sum(1 for actor in clip.actors if actor.at(time_s))
     return Question("numerical", "video", path, text, str(count))
