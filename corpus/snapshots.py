@@ -88,8 +88,8 @@ class Snapshot:
         return found
 
     def dataset(self) -> "datasets.Dataset":
-        """A memory-mapped `datasets.Dataset` of chat messages with `images` and `videos`: see `corpus.reading`."""
-        from corpus.reading import dataset
+        """A memory-mapped `datasets.Dataset` of chat messages with `images` and `videos`: see `corpus.loading`."""
+        from corpus.loading import dataset
 
         return dataset(self)
 
@@ -255,7 +255,7 @@ def _write_files(tx: "Transaction", picks: pa.Table, profile: str, folder: Path)
 
 
 def _rows(tx: "Transaction", picks: pa.Table, profile: str) -> Iterator[pa.RecordBatch]:
-    """The picked rows in order: the sample's columns as they are, the prompt to train on, then the trace's and verdict's.
+    """The picked rows in order: the sample's columns, then the trace's and the verdict's, then the prompt to train on.
 
     A trace or verdict column whose word the sample has too is called `trace_…` or `verdict_…`.
     """
@@ -271,10 +271,10 @@ def _rows(tx: "Transaction", picks: pa.Table, profile: str) -> Iterator[pa.Recor
             taken.add(shown)
             columns.append(f'{alias}."{name}" as "{shown}"')
     tx.register("picks", picks.append_column("position", pa.array(range(len(picks)))))
-    query = f"""
+    query = """
         with verdict as (from lake.verdicts where profile = $profile
                          qualify row_number() over (partition by trace_id order by created_at desc, verifier desc) = 1)
-        select {{}} from picks p left join lake.samples s using (sample_id)
+        select {} from picks p left join lake.samples s using (sample_id)
             left join lake.traces t on t.trace_id = p.trace_id and t.sample_id = p.sample_id
             left join verdict v on v.trace_id = p.trace_id"""
     lost = tx.sql(
