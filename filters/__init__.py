@@ -1,0 +1,7 @@
+"""Which traces are kept: scoring at scale, and selection by recipe."""
+
+from filters.score import score
+from filters.select import select
+from filters.verify import verify
+
+__all__ = ["score", "select", "verify"]

@@ -1,0 +1,155 @@
+"""JSON lines in, the same lines with their scores out: no corpus, any length, in order, nothing lost."""
+
+import json
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from corpus.errors import OneThinkerError
+from filters.score import as_input, scored
+
+FIELDS = ("response", "ground_truth", "data_type", "problem_type")
+LINES_AT_A_TIME = 2048
+BYTES_AT_A_TIME = 16 << 20
+
+
+@dataclass
+class Line:
+    """One line read: its fields, or why it cannot be scored (a stable `fault` word, and what to tell its writer)."""
+
+    number: int
+    fields: dict[str, Any] = field(default_factory=dict)
+    fault: str | None = None
+    told: str = ""
+
+
+def score_lines(
+    lines: Iterable[bytes],
+    profile: str = "strict",
+    *,
+    name: str = "input",
+    on_fault: Callable[[str], None],
+    workers: int | None = None,
+) -> Iterator[bytes]:
+    """Each line's JSON object again, with format, accuracy, structure_reward, overall and reason added.
+
+    A number that is not finite is written as "NaN", "Infinity" or "-Infinity"; null could not be scored. A line that
+    can not be read comes out too, with nulls and its fault as the reason (one that is not a JSON object under the field
+    `raw`), and `on_fault` is told in a sentence that names the line. Blank lines are left out. Only a few thousand
+    lines are held at a time. Raises OneThinkerError for an unknown profile.
+    """
+    waiting: deque[list[Line]] = deque()
+
+    def tables() -> Iterator[pa.Table]:
+        for chunk in _chunks(lines):
+            read = [_read(number, text, profile) for number, text in chunk]
+            waiting.append(read)
+            good = [line.fields for line in read if line.fault is None]
+            yield as_input(
+                [row["response"] for row in good],
+                [row["ground_truth"] for row in good],
+                [row["problem_type"] for row in good],
+                [row["data_type"] for row in good],
+                _options(good),
+                [_text(row.get("truth")) for row in good],
+                profile=profile,
+            )
+
+    for numbers in scored(tables(), profile, workers):
+        rows = iter(numbers.drop_columns(["components"]).to_pylist())
+        for line in waiting.popleft():
+            if line.fault is None:
+                found = next(rows)
+            else:
+                on_fault(f"{name}:{line.number}: {line.told}")
+                found = {"reason": line.fault}
+            yield _written(line.fields, found)
+
+
+def _chunks(lines: Iterable[bytes]) -> Iterator[list[tuple[int, bytes]]]:
+    chunk: list[tuple[int, bytes]] = []
+    size = 0
+    for number, text in enumerate(lines, start=1):
+        if text.isspace() or not text:
+            continue
+        chunk.append((number, text))
+        size += len(text)
+        if len(chunk) >= LINES_AT_A_TIME or size >= BYTES_AT_A_TIME:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _read(number: int, text: bytes, profile: str) -> Line:
+    text = text.removeprefix(b"\xef\xbb\xbf")
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        try:
+            found = json.loads(text)  # what orjson refuses: NaN, integers beyond 64 bits, half surrogate pairs
+        except (ValueError, RecursionError) as error:
+            raw = {"raw": text.decode("utf-8", "replace").rstrip("\r\n")}
+            return Line(number, raw, "not_json", f"not a line of JSON ({error}); write one object a line")
+    if not isinstance(found, dict):
+        told = f"a JSON {type(found).__name__} where an object with {', '.join(FIELDS)} is needed"
+        return Line(number, {"raw": found}, "not_an_object", told)
+    missing = [name for name in FIELDS if name not in found]
+    if missing:
+        there = ", ".join(f"'{name}'" for name in islice(found, 8)) or "nothing"
+        told = f"no field '{missing[0]}'; the line has {there}; a line needs {', '.join(FIELDS)}"
+        return Line(number, found, "field_missing", told)
+    if profile != "paper":  # whose reference takes any value for these two
+        for name in ("data_type", "problem_type"):
+            if not isinstance(found[name], str):
+                told = f"field '{name}' is {json.dumps(found[name])[:60]}, not text such as 'image' or 'math'"
+                return Line(number, found, "field_not_text", told)
+        if unknown := _unknown_type(found["problem_type"]):
+            return Line(number, found, "unknown_problem_type", f"field 'problem_type': {unknown}")
+    return Line(number, found)
+
+
+def _unknown_type(name: str) -> str | None:
+    from corpus.tasks import task
+
+    try:
+        task(name)
+    except OneThinkerError as error:
+        return str(error)
+    return None
+
+
+def _options(rows: list[dict[str, Any]]) -> list[list[str] | None]:
+    found = [row.get("options") for row in rows]
+    return [[str(o) for o in options] if isinstance(options, list) else None for options in found]
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _written(fields: dict[str, Any], found: dict[str, Any]) -> bytes:
+    row = {
+        **fields,
+        "format": _number(found.get("format")),
+        "accuracy": _number(found.get("accuracy")),
+        "structure_reward": _number(found.get("structure")),
+        "overall": _number(found.get("reward")),
+        "reason": found.get("reason"),
+    }
+    try:
+        return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+    except (TypeError, orjson.JSONEncodeError):
+        return json.dumps(row).encode() + b"\n"
+
+
+def _number(value: float | None) -> float | str | None:
+    if value is None or math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -1,0 +1,122 @@
+"""Recipes: a selection as one readable list, in YAML, checked when it is loaded.
+
+    # onethinker select recipes/demo.yaml --name demo
+    profile: strict
+    seed: 1
+    steps:
+      - well_formed
+      - accuracy: {min: 0.5, by_problem_type: {tracking: 0.4}}
+      - best_of: {n: 1}
+
+Every step is a file in filters/steps, known by its name.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from corpus.discovery import modules
+from corpus.errors import UsageError, near
+
+STEPS = "filters.steps"
+
+
+class Options(BaseModel):
+    """What a step's options have in common: unknown names are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a recipe: the module that does it, and its options."""
+
+    name: str
+    options: Options
+
+    @property
+    def module(self) -> ModuleType:
+        """The file of filters/steps that does it."""
+        return modules(STEPS)[self.name]
+
+
+class _Head(BaseModel):
+    """A recipe's keys."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    profile: str = "strict"
+    seed: int = 0
+    where: str | None = None
+    steps: list[Any]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A checked recipe. `where` is the slice it selects from, `text` the file as written."""
+
+    profile: str
+    seed: int
+    where: str | None
+    steps: tuple[Step, ...]
+    text: str
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """A word for each step, its name, numbered where a recipe uses it twice."""
+        names = [step.name for step in self.steps]
+        return [n if names.count(n) == 1 else f"{n} {names[: i + 1].count(n)}" for i, n in enumerate(names)]
+
+
+def load(path: Path | str) -> Recipe:
+    """The recipe in a file. Raises UsageError, naming file, key and near names, for whatever is wrong with it."""
+    try:
+        text = Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"recipe {path} cannot be read: {error}") from error
+    return parse(text, name=str(path))
+
+
+def parse(text: str, *, name: str = "recipe") -> Recipe:
+    """The recipe that YAML text says; `name` is what errors call it."""
+    try:
+        said = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{name} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(said, dict):
+        raise UsageError(f"{name}: a recipe is a mapping with the key 'steps'; see recipes/demo.yaml")
+    head = _checked(_Head, said, name)
+    return Recipe(head.profile, head.seed, head.where, tuple(_step(s, name) for s in head.steps), text)
+
+
+def _step(said: Any, name: str) -> Step:
+    if isinstance(said, str):
+        said = {said: {}}
+    if not isinstance(said, dict) or len(said) != 1:
+        raise UsageError(
+            f"{name}: a step is a name, or one with its options as in `best_of: {{n: 1}}`, not {said!r}"
+        )
+    ((word, options),) = said.items()
+    known = modules(STEPS)
+    if word not in known:
+        raise UsageError(f"{name}: unknown step '{word}'{near(str(word), known)}")
+    if options is not None and not isinstance(options, dict):
+        fields = ", ".join(known[word].Options.model_fields) or "none"
+        raise UsageError(f"{name}: step '{word}' takes its options by name ({fields}), not {options!r}")
+    return Step(word, _checked(known[word].Options, options or {}, f"{name}: step '{word}'"))
+
+
+def _checked(model: type[BaseModel], said: dict[str, Any], where: str) -> Any:
+    try:
+        return model.model_validate(said)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise UsageError(f"{where}: unknown key '{key}'{near(key, model.model_fields)}") from None
+        raise UsageError(f"{where}: key '{key}': {first['msg'].lower()}, got {first.get('input')!r}") from None

@@ -1,0 +1,126 @@
+"""Verification: every trace of a slice that has no verdict yet gets one.
+
+A verdict belongs to a trace, a profile and a verifier: the version of the rules that made it. When a task's rules
+change its version does, and the next run scores that task's traces again, beside the older verdicts.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from time import monotonic
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpus import Corpus
+from corpus.progress import progress
+from corpus.runs import Run
+from filters.score import INPUT, in_chunks, scored
+
+BATCH_ROWS = 8192
+COMMIT_ROWS = 50_000
+COMMIT_S = 10.0
+
+# What can be said in --where: the sample's columns, and those that tell its traces apart.
+_TODO = """
+    from traces t
+    join samples s on s.sample_id = t.sample_id
+    join (select unnest($types) as problem_type, unnest($verifiers) as verifier) r on r.problem_type = s.problem_type
+    where t.mode is distinct from 'judge' {chosen}
+      and not exists (select 1 from verdicts v
+                      where v.trace_id = t.trace_id and v.profile = $profile and v.verifier = r.verifier)"""
+_CHOSEN = """and t.trace_id in (
+    select trace_id from samples join
+      (select sample_id, trace_id, teacher, mode, prompt_id, attempt, finish_reason, flag from traces) using (sample_id)
+    where {where})"""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What one run of `verify` did: how many traces got a verdict, and the verdicts' reasons (`ok` where none)."""
+
+    run_id: str
+    profile: str
+    traces: int
+    reasons: dict[str, int]
+
+
+def verify(
+    corpus: Corpus, where: str | None = None, profile: str = "strict", workers: int | None = None
+) -> Verification:
+    """Score every trace of the slice that this profile's present rules have not scored, into `verdicts`.
+
+    `where` is an SQL condition over the columns of samples and over teacher, mode, prompt_id, attempt, finish_reason
+    and flag of their traces. Verdicts are committed every few seconds, so a run that is stopped loses little, and the
+    same call goes on where it stopped. A slice without such traces writes nothing but the run.
+
+    Raises OneThinkerError for an unknown profile, for a slice with a problem type that no task knows, and for a
+    condition that DuckDB does not understand.
+    """
+    rules = verifiers(profile)
+    todo = _TODO.format(chosen=_CHOSEN.format(where=where) if where else "")
+    params = {"types": list(rules), "verifiers": list(rules.values()), "profile": profile}
+    (total,) = corpus.sql(f"select count(*) {todo}", params).fetchone() or (0,)
+    with corpus.run("verify", {"where": where, "profile": profile}) as run, progress("verify", total) as bar:
+        if total:
+            rows = corpus.sql(
+                f"""select t.trace_id, r.verifier, t.response, s.answer as ground_truth, s.problem_type, s.data_type,
+                           s.options, s.truth {todo}""",
+                params,
+            ).to_arrow_reader(BATCH_ROWS)
+            for verdicts in _batched(_verdicts(rows, profile, workers)):
+                reasons = _commit(run, verdicts)
+                bar.advance(verdicts.num_rows, **reasons)
+        done = dict(sorted(run.counts.items(), key=lambda pair: -pair[1]))
+        return Verification(run.run_id, profile, sum(done.values()), done)
+
+
+@cache
+def verifiers(profile: str) -> dict[str, str]:
+    """The verifier word of each problem type under a profile: the versions of the task's and the profile's rules."""
+    from corpus import scoring
+    from corpus.tasks import tasks
+
+    scoring.check_profile(profile)
+    return {name: f"{name}@{task.version} {profile}@{scoring.VERSION}" for name, task in tasks().items()}
+
+
+def _verdicts(rows: pa.RecordBatchReader, profile: str, workers: int | None) -> Iterator[pa.Table]:
+    """Verdict rows for the traces read, in tables as they are scored."""
+    waiting: deque[pa.Table] = deque()
+
+    def tables() -> Iterator[pa.Table]:
+        for batch in rows:
+            for table in in_chunks(pa.Table.from_batches([batch])):
+                waiting.append(table.select(["trace_id", "verifier"]))
+                yield table.select(INPUT.names)
+
+    for numbers in scored(tables(), profile, workers):
+        verdicts = waiting.popleft()
+        verdicts = verdicts.append_column("profile", pa.array([profile] * len(verdicts), pa.string()))
+        for name in numbers.column_names:
+            verdicts = verdicts.append_column(name, numbers[name])
+        yield verdicts
+
+
+def _batched(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The tables put together to what is worth a commit."""
+    held: list[pa.Table] = []
+    last = monotonic()
+    for table in tables:
+        held.append(table)
+        if sum(map(len, held)) >= COMMIT_ROWS or monotonic() - last >= COMMIT_S:
+            yield pa.concat_tables(held, promote_options="permissive")
+            held, last = [], monotonic()
+    if held:
+        yield pa.concat_tables(held, promote_options="permissive")
+
+
+def _commit(run: Run, verdicts: pa.Table) -> Counter[str]:
+    with run.transaction(f"{len(verdicts):,} verdicts") as tx:
+        tx.append("verdicts", verdicts)
+    counted = pc.value_counts(pc.fill_null(verdicts["reason"], "ok")).to_pylist()
+    reasons = Counter({row["values"]: row["counts"] for row in counted})
+    run.counts += reasons
+    return reasons

@@ -1,0 +1,38 @@
+"""`onethinker verify`: a verdict for every trace."""
+
+import pyarrow as pa
+
+from corpus import Corpus
+from onethinker.options import DEFAULT_CORPUS, CorpusUrl, Format, Where
+from onethinker.output import show
+
+
+def verify(
+    *,
+    where: Where = None,
+    profile: str = "strict",
+    workers: int | None = None,
+    format: Format = "table",
+    corpus: CorpusUrl = DEFAULT_CORPUS,
+) -> None:
+    """Score every trace that has no verdict yet into `verdicts`, and count the verdicts by reason.
+
+    Running it again goes on where it stopped. The condition may also use teacher, mode, prompt_id, attempt,
+    finish_reason and flag of the traces.
+
+    Example: `onethinker verify --where "task = 'tracking'"`
+
+    Parameters
+    ----------
+    profile
+        The rules to score by: strict, or paper for the released reward exactly.
+    workers
+        How many processes to use; all processors when left out.
+    """
+    from filters import verify as verify_corpus
+
+    with Corpus.open(corpus) as opened:
+        done = verify_corpus(opened, where, profile, workers)
+    rows = {"reason": list(done.reasons), "traces": list(done.reasons.values())}
+    schema = pa.schema([("reason", pa.string()), ("traces", pa.int64())])
+    show(pa.table(rows, schema=schema), format, f"{done.traces:,} traces verified, profile {done.profile}")
