@@ -49,7 +49,7 @@ class Bar:
         for name, more in counts.items():
             self.counts[name] = self.counts.get(name, 0) + more
         if self._live is not None:
-            self._live.update(self._live.task_ids[0], advance=n, note=self.note())
+            self._live.update(self._live.task_ids[0], advance=n, total=self.total, note=self.note())
         elif monotonic() - self._printed >= PLAIN_LINE_EVERY_S:
             self._printed = monotonic()
             print(self.line(), file=sys.stderr, flush=True)

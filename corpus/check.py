@@ -1,0 +1,212 @@
+"""Is the data fit to be paid for: gold answers earn full marks, and every medium opens.
+
+A gold answer that its own task's reward does not give full marks teaches a model that the right answer is wrong; a
+medium that does not open fails in the middle of a training run. Both are cheap to find beforehand.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import orjson
+import pyarrow as pa
+
+from corpus.ingest import MEDIUM_TIMEOUT_S, Looked, Source, drafts, look, measured
+from corpus.media import MediaError, MediaStore
+from corpus.media_pool import MediaPool
+from corpus.progress import Bar, progress
+from corpus.response import wrap
+from corpus.sources import Rejected, reader
+
+if TYPE_CHECKING:
+    from corpus.store import Corpus
+
+PROFILES = ("strict", "paper")
+FULL = {"accuracy": 1.0, "format": 1.0, "structure": 0.5}
+_NEARLY = 1e-9
+_ROWS = 4096
+_Any = TypeVar("_Any")
+
+Score = Callable[[Iterable[pa.Table], str], Iterator[pa.Table]]
+_GOLD = pa.schema(
+    [
+        ("where", pa.string()),
+        ("response", pa.string()),
+        ("ground_truth", pa.string()),
+        ("problem_type", pa.string()),
+        ("data_type", pa.string()),
+        ("options", pa.list_(pa.string())),
+        ("truth", pa.string()),
+    ]
+)
+
+
+@dataclass
+class Report:
+    """What was looked at and what was wrong with it, counted; of each kind of failure the first is kept as example."""
+
+    samples: int = 0
+    media: int = 0
+    failures: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    examples: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
+
+    def fail(self, check: str, problem_type: str, reason: str, where: str, detail: str) -> None:
+        """Count one failure: of which check, with which stable reason word, at which place."""
+        kind = (check, problem_type, reason)
+        self.failures[kind] += 1
+        self.examples.setdefault(kind, (where, detail))
+
+    def table(self) -> pa.Table:
+        """One row a kind of failure, the most frequent first."""
+        rows = [
+            dict(zip(_COLUMNS, (*kind, count, *self.examples[kind]), strict=True))
+            for kind, count in self.failures.most_common()
+        ]
+        return pa.Table.from_pylist(rows, schema=pa.schema([(c, _COLUMNS[c]) for c in _COLUMNS]))
+
+
+_COLUMNS = {
+    "check": pa.string(),
+    "problem_type": pa.string(),
+    "reason": pa.string(),
+    "failures": pa.int64(),
+    "first": pa.string(),
+    "detail": pa.string(),
+}
+
+
+def score_here(tables: Iterable[pa.Table], profile: str) -> Iterator[pa.Table]:
+    """Score in this process, without time limits; callers who have a pool of processes pass its function instead."""
+    from corpus.scoring import score
+
+    for table in tables:
+        yield score(table, profile)
+
+
+def check_corpus(
+    corpus: "Corpus", *, where: str | None = None, profiles: Sequence[str] = PROFILES, score: Score = score_here
+) -> Report:
+    """Check the samples of a corpus (of a slice, with `where`, a SQL condition) and the media that they name."""
+    report = Report()
+    slice_of = f"from samples where ({where})" if where else "from samples"
+    golds = _corpus_golds(corpus, slice_of, report)
+    total = int(corpus.sql(f"select count(*) {slice_of}").fetchall()[0][0])
+    with progress("gold answers", total) as bar:
+        _check_golds(golds, profiles, score, report, bar)
+    named = f"select sample_id, unnest(media) as m {slice_of}"
+    query = f"select any_value(sample_id), m.kind, m.sha256 from ({named}) group by all order by m.sha256"
+    media = corpus.sql(query).fetchall()
+    with progress("media", len(media)) as bar, MediaPool(None, timeout_s=MEDIUM_TIMEOUT_S) as pool:
+        for chunk in _chunks(media):
+            _check_media(chunk, corpus.media, pool, report, bar)
+    return report
+
+
+def check_files(
+    reader_name: str,
+    paths: Sequence[str | Path],
+    *,
+    media_root: str | Path | None = None,
+    profiles: Sequence[str] = PROFILES,
+    score: Score = score_here,
+) -> Report:
+    """Check annotation files as `ingest` would read them, without a corpus; nothing is written.
+
+    Raises UsageError for an unknown reader, OneThinkerError where a path is not there.
+    """
+    read, report = reader(reader_name), Report()
+    sources = [Source.of(path, media_root) for path in paths]
+    with progress("records") as bar, MediaPool(None, timeout_s=MEDIUM_TIMEOUT_S) as pool:
+        golds = _file_golds(drafts(read, sources, None), pool, report)
+        _check_golds(golds, profiles, score, report, bar)
+    return report
+
+
+def _file_golds(records: Iterable[Any], pool: MediaPool, report: Report) -> Iterator[dict[str, Any]]:
+    seen: set[str] = set()
+    for chunk in _chunks(records):
+        looked: list[Looked] = [look(source, told, pool) for source, told in chunk]
+        for one in looked:
+            report.samples += 1
+            outcome, where = measured(one, pool), f"row {one.told.row} of {one.source.file}"
+            if isinstance(outcome, Rejected):
+                problem_type = outcome.raw.get("problem_type") if isinstance(outcome.raw, dict) else None
+                report.fail("record", str(problem_type or ""), outcome.reason, where, outcome.detail)
+                continue
+            seen.update(medium.sha256 for medium in outcome)
+            report.media = len(seen)
+            draft = one.told
+            assert not isinstance(draft, Rejected)
+            if draft.answer is not None:
+                truth = orjson.dumps(draft.truth).decode() if draft.truth is not None else None
+                yield _gold(where, draft.answer, draft.problem_type, draft.data_type, draft.options, truth)
+
+
+def _corpus_golds(corpus: "Corpus", slice_of: str, report: Report) -> Iterator[dict[str, Any]]:
+    query = f"select sample_id, answer, problem_type, data_type, options, truth {slice_of}"
+    relation = corpus.sql(query)
+    while rows := relation.fetchmany(_ROWS):
+        for sample_id, answer, *rest in rows:
+            report.samples += 1
+            if answer is not None:
+                yield _gold(sample_id, answer, *rest)
+
+
+def _gold(
+    where: str, answer: str, problem_type: str, data_type: str, options: Sequence[str] | None, truth: str | None
+) -> dict[str, Any]:
+    told = (where, wrap("This is the true answer.", answer), answer, problem_type, data_type, options, truth)
+    return dict(zip(_GOLD.names, told, strict=True))
+
+
+def _check_golds(
+    golds: Iterator[dict[str, Any]], profiles: Sequence[str], score: Score, report: Report, bar: Bar
+) -> None:
+    for rows in _chunks(golds):
+        table = pa.Table.from_pylist(rows, schema=_GOLD)
+        for profile in profiles:
+            for scores in score([table.drop_columns("where")], profile):
+                for row, given in zip(rows, scores.to_pylist(), strict=True):
+                    _judge(row, given, profile, report)
+        bar.advance(len(rows))
+
+
+def _judge(row: dict[str, Any], given: dict[str, Any], profile: str, report: Report) -> None:
+    for part, full in FULL.items():
+        earned = given[part]
+        if earned is None or not earned >= full - _NEARLY:
+            reason = given["reason"] or f"{part}_below_full"
+            detail = f"{part} {earned} of {full} for its own answer {row['ground_truth'][:200]!r}"
+            report.fail(f"gold answer, {profile}", row["problem_type"], reason, row["where"], detail)
+            return
+
+
+def _check_media(
+    media: Sequence[tuple[str, str, str]], store: MediaStore, pool: MediaPool, report: Report, bar: Bar
+) -> None:
+    waiting = []
+    for sample_id, kind, sha256 in media:
+        report.media += 1
+        try:
+            path = store.path(sha256)
+        except MediaError as error:
+            report.fail("medium", "", error.reason, sample_id, error.detail)
+            continue
+        pool.submit(path, kind)
+        waiting.append((sample_id, kind, sha256, path))
+    for sample_id, kind, sha256, path in waiting:
+        found = pool.outcome(path, kind)
+        if isinstance(found, MediaError):
+            report.fail("medium", "", found.reason, sample_id, f"{sha256}: {found.detail}")
+        elif found.sha256 != sha256:
+            report.fail("medium", "", "media_changed", sample_id, f"{sha256} now holds {found.sha256}")
+    bar.advance(len(media))
+
+
+def _chunks(rows: Iterable[_Any]) -> Iterator[list[_Any]]:
+    stream = iter(rows)
+    while chunk := list(islice(stream, _ROWS)):
+        yield chunk

@@ -1,0 +1,248 @@
+"""Media by content: a file's name is the SHA-256 of its bytes; its size, rate and length are measured, not believed.
+
+The tables hold `Medium` rows; the bytes lie under `media/<first two hex>/<sha256>`, on a disk or in a bucket.
+"""
+
+import hashlib
+import os
+import shutil
+import uuid
+import warnings
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+Kind = Literal["image", "video"]
+KINDS: tuple[str, ...] = get_args(Kind)
+_CHUNK_BYTES = 1 << 20
+# A container may claim a little more than its frames fill (a last frame's own time, rounding, B-frame delay).
+_LENGTH_SLACK_S, _LENGTH_SLACK_SHARE = 0.5, 0.05
+
+
+class MediaError(Exception):
+    """A medium that cannot be used. `reason` is one stable word for SQL to count, `detail` says more to a person."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail = reason, detail
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """One image or video as the tables tell it; an image has no fps, duration (seconds) or frames."""
+
+    kind: str
+    sha256: str
+    width: int
+    height: int
+    fps: float | None = None
+    duration: float | None = None
+    frames: int | None = None
+
+
+def inside(root: Path, path: str) -> Path:
+    """The real file that a path of an annotation means, symlinks followed; it must lie inside `root`.
+
+    Raises MediaError: `media_outside_root` for absolute paths and whatever leads out, `media_missing` for what is
+    not there or is no regular file. `root` must itself be resolved.
+    """
+    if not path or "\0" in path:
+        raise MediaError("media_missing", f"not a path: {path!r}")
+    if path.startswith(("/", "\\", "~")):
+        raise MediaError("media_outside_root", f"an absolute path: {path!r}; paths are relative to the media root")
+    real = Path(os.path.realpath(root / path))
+    if not real.is_relative_to(root):
+        raise MediaError("media_outside_root", f"{path!r} leads out of the media root")
+    try:
+        if real.is_file():
+            return real
+        raise MediaError("media_missing", f"{path!r} is {'not a regular file' if real.exists() else 'not there'}")
+    except OSError as error:  # a name too long, a folder we may not enter
+        raise MediaError("media_missing", f"{path!r}: {error.strerror}") from error
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a local file's bytes, as hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def probe(path: str | Path, kind: str | None = None, sha256: str | None = None) -> Medium:
+    """Measure a medium by decoding it: an image whole, a video's first and last frame.
+
+    Without `kind` an image is what Pillow can open and everything else a video. Raises MediaError
+    `media_unreadable` for what does not decode, ends early, or says it is longer than its frames are.
+    A decoder can hang or crash on a bad file: call it through `media_pool` for files that are not known to be good.
+    """
+    sha256 = sha256 or sha256_of(path)
+    if kind is None:
+        kind = "image" if _is_image(path) else "video"
+    try:
+        if kind == "image":
+            return Medium(kind, sha256, *_image_size(path))
+        return Medium(kind, sha256, *_video_shape(str(path)))
+    except MediaError:
+        raise
+    except Exception as error:  # decoders raise whatever they like on a bad file
+        raise MediaError("media_unreadable", f"{type(error).__name__}: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:200]
+
+
+def _is_image(path: str | Path) -> bool:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path):
+            return True
+    except UnidentifiedImageError:
+        return False
+
+
+def _image_size(path: str | Path) -> tuple[int, int]:
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # 90 to 180 megapixels are large, not broken
+        with Image.open(path) as image:
+            image.load()
+            return image.size
+
+
+def _video_shape(path: str) -> tuple[int, int, float, float, int]:
+    import av
+    import decord
+
+    decord.logging.set_level(decord.logging.QUIET)
+    av.logging.set_level(av.logging.PANIC)
+    with av.open(path) as container:
+        if not container.streams.video:
+            raise MediaError("media_unreadable", "it holds no video stream")
+        claimed_s = _claimed_seconds(container)
+    try:
+        width, height, fps, frames = _with_decord(path)
+    except decord.DECORDError:  # AV1 and whatever else its FFmpeg lacks; a broken file fails below too
+        width, height, fps, frames = _with_pyav(path)
+    if frames < 1 or fps <= 0:
+        raise MediaError("media_unreadable", "it holds no frames")
+    duration = frames / fps
+    if claimed_s - duration > max(_LENGTH_SLACK_S, _LENGTH_SLACK_SHARE * claimed_s):
+        raise MediaError("media_unreadable", f"it says {claimed_s:.2f} s and its frames end at {duration:.2f} s")
+    return width, height, fps, duration, frames
+
+
+def _claimed_seconds(container: Any) -> float:
+    """The longest length that the headers claim for the picture, in seconds; 0 if they are silent."""
+    stream = container.streams.video[0]
+    claims = [0.0]
+    if stream.duration is not None:
+        claims.append(float(stream.duration * stream.time_base))
+    if stream.frames and stream.average_rate:
+        claims.append(float(stream.frames / stream.average_rate))
+    if container.duration is not None and len(container.streams) == 1:  # with sound it is the longer of the two
+        claims.append(container.duration / 1e6)
+    return max(claims)
+
+
+def _with_decord(path: str) -> tuple[int, int, float, int]:
+    import decord
+
+    reader = decord.VideoReader(path, num_threads=1)
+    frames = len(reader)
+    height, width, _ = reader[0].shape
+    if reader[frames - 1].shape != (height, width, 3):
+        raise MediaError("media_unreadable", "its last frame has another size than its first")
+    return width, height, float(reader.get_avg_fps()), frames
+
+
+def _with_pyav(path: str) -> tuple[int, int, float, int]:
+    import av
+
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        times = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
+        if not times:
+            raise MediaError("media_unreadable", "it holds no frames")
+        for at in (min(times), max(times)):
+            container.seek(at, stream=stream)
+            last = None
+            for frame in container.decode(stream):
+                last = frame
+                if at == min(times):
+                    break
+            if last is None:
+                raise MediaError("media_unreadable", "its first or last frame does not decode")
+        rate = stream.average_rate or stream.guessed_rate or Fraction(0)
+        return stream.width, stream.height, float(rate), len(times)
+
+
+class MediaStore:
+    """A folder or bucket of media named by their SHA-256; adding what is there already writes nothing."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = str(root).rstrip("/")
+        self._fs, self._base = fsspec.core.url_to_fs(self.root)
+        self._local = isinstance(self._fs, LocalFileSystem)
+
+    def __contains__(self, sha256: str) -> bool:
+        return bool(self._fs.exists(self._name(sha256)))
+
+    def _name(self, sha256: str) -> str:
+        if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+            raise ValueError(f"not a SHA-256 in hex: {sha256!r}")
+        return f"{self._base}/{sha256[:2]}/{sha256}"
+
+    def path(self, sha256: str) -> Path:
+        """A local path to the bytes; from a bucket they are fetched into a temporary cache first.
+
+        Raises MediaError `media_missing` where the store does not hold them, ValueError for what is no SHA-256.
+        """
+        name = self._name(sha256)
+        if self._local:
+            if os.path.isfile(name):  # noqa: PTH113 (called per row)
+                return Path(name)
+        elif self._fs.exists(name):
+            return Path(fsspec.open_local(f"simplecache::{self._fs.unstrip_protocol(name)}", **{self._protocol(): {}}))
+        raise MediaError("media_missing", f"{sha256} is not in {self.root}")
+
+    def _protocol(self) -> str:
+        return self._fs.protocol if isinstance(self._fs.protocol, str) else self._fs.protocol[0]
+
+    def add(self, path: str | Path, kind: str | None = None) -> Medium:
+        """Measure a local file and keep a copy of it under its content's name. Raises MediaError as `probe` does.
+
+        The copy appears whole or not at all: it is written aside and renamed.
+        """
+        try:
+            medium = probe(path, kind, sha256_of(path))
+            if medium.sha256 not in self:
+                self._copy_in(Path(path), medium.sha256)
+        except OSError as error:
+            if error.filename is not None and str(error.filename) == str(path):
+                raise MediaError("media_missing", f"{path}: {error.strerror}") from error
+            raise  # our own disk is full or gone: not the medium's fault
+        return medium
+
+    def _copy_in(self, path: Path, sha256: str) -> None:
+        target = self._name(sha256)
+        if not self._local:
+            self._fs.put_file(str(path), target)  # an upload appears when it is whole
+            return
+        aside = Path(self._base, ".incoming", uuid.uuid4().hex)
+        for folder in (aside.parent, Path(target).parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(path, "rb") as source, open(aside, "wb") as copy:
+                shutil.copyfileobj(source, copy, _CHUNK_BYTES)
+            if sha256_of(aside) != sha256:
+                raise MediaError("media_unreadable", f"{path} changed while it was read")
+            aside.replace(target)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise

@@ -1,0 +1,190 @@
+"""Many media measured and stored at once, by worker processes that are killed when a decoder hangs or crashes.
+
+What was measured before is not measured again: within a run a path is looked at once, and across runs a file of the
+same path, size and change time is known from a small SQLite file beside the media.
+"""
+
+import os
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import asdict
+from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+import orjson
+from pebble import ProcessExpired, ProcessPool
+
+from corpus.media import MediaError, MediaStore, Medium, probe
+
+Outcome = Medium | MediaError
+_IN_FLIGHT_PER_WORKER = 64
+_PARENT_WATCH_S = 1.0
+_REMEMBERED_IN_MEMORY = 100_000
+
+
+class MediaPool:
+    """Workers that turn paths into `Medium` rows: stored when there is a store, else only decoded.
+
+    `submit` returns at once, `outcome` waits. `timeout_s` is for one medium; one that takes longer is
+    `media_timeout`, and its worker is replaced.
+    """
+
+    def __init__(
+        self,
+        store: MediaStore | None,
+        *,
+        known: Path | None = None,
+        timeout_s: float = 60.0,
+        workers: int | None = None,
+        look: Callable[[str | None, str, str], Any] | None = None,
+    ) -> None:
+        self._store, self._timeout_s = store, timeout_s
+        self._look = look or _look
+        self._workers = workers or os.cpu_count() or 1
+        self._known = _Known(known) if known is not None else None
+        self._pool: ProcessPool | None = None
+        self._futures: dict[tuple[str, str], Future[Any] | Outcome] = {}
+        self._room = threading.BoundedSemaphore(self._workers * _IN_FLIGHT_PER_WORKER)
+
+    def submit(self, path: Path, kind: str) -> None:
+        """Begin to look at a file, unless that was asked before; waits only while far too many are under way."""
+        key = (str(path), kind)
+        if key in self._futures:
+            return
+        known = self._known.get(path, kind) if self._known else None
+        if known is not None and (self._store is None or known.sha256 in self._store):
+            self._futures[key] = known
+            return
+        if self._pool is None:
+            self._pool = ProcessPool(self._workers, initializer=_end_with_parent, context=_Spawned())
+        self._room.acquire()
+        root = self._store.root if self._store else None
+        future = self._pool.schedule(self._look, args=(root, *key), timeout=self._timeout_s)
+        future.add_done_callback(lambda _: self._room.release())
+        self._futures[key] = future
+
+    def outcome(self, path: Path, kind: str) -> Outcome:
+        """What the file is, or why it cannot be used; raises what is no fault of the file, such as a full disk."""
+        key = (str(path), kind)
+        if key not in self._futures:
+            self.submit(path, kind)
+        found = self._futures[key]
+        if isinstance(found, Future):
+            found = self._futures[key] = self._settled(found)
+            if self._known and isinstance(found, Medium):
+                self._known.put(path, found)
+        return found
+
+    def _settled(self, future: "Future[Any]") -> Outcome:
+        try:
+            told = future.result()
+        except FutureTimeoutError:
+            return MediaError("media_timeout", f"decoding took longer than {self._timeout_s:g} s")
+        except ProcessExpired as error:
+            return MediaError("media_unreadable", f"its decoder crashed (exit code {error.exitcode})")
+        return MediaError(*told) if isinstance(told, tuple) else told
+
+    def remember(self) -> None:
+        """Keep what was measured so far for the next run; a lost note costs time, never a row."""
+        if self._known:
+            self._known.save()
+            if len(self._futures) > _REMEMBERED_IN_MEMORY:  # the file has them; failures are in no file
+                self._futures = {key: told for key, told in self._futures.items() if not isinstance(told, Medium)}
+
+    def __enter__(self) -> "MediaPool":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._pool is not None:
+            _ = self._pool.stop() if kind else self._pool.close()  # type: ignore[no-untyped-call]
+            self._pool.join()
+        if self._known:
+            self._known.save()
+            self._known.close()
+
+
+def _look(root: str | None, path: str, kind: str) -> Medium | tuple[str, str]:
+    """In the worker: the medium, or the error's reason and detail (exceptions of ours need not survive pickling)."""
+    try:
+        return MediaStore(root).add(path, kind) if root is not None else probe(path, kind)
+    except MediaError as error:
+        return error.reason, error.detail
+
+
+def _end_with_parent() -> None:
+    """A worker inside a hanging decoder would outlive a killed ingest for ever; a thread of its own sees to that."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_PARENT_WATCH_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+class _Worker(SpawnProcess):
+    """Spawned, not forked: a fork would share the corpus's file locks and the mutexes of DuckDB's threads.
+
+    A spawned process imports the caller's script again, which a script without a guard does not survive. The workers
+    need nothing of it, so it is out of sight while they start.
+    """
+
+    def start(self) -> None:
+        real = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            super().start()
+        finally:
+            sys.modules["__main__"] = real
+
+
+class _Spawned(SpawnContext):
+    Process = _Worker
+
+
+class _Known:
+    """What files were measured to be, by path, size and change time."""
+
+    def __init__(self, file: Path) -> None:
+        self._new: dict[tuple[str, str], tuple[Any, ...]] = {}
+        self._db = sqlite3.connect(file, timeout=30)
+        self._db.execute(
+            "create table if not exists known (path, kind, size, mtime_ns, medium, primary key (path, kind))"
+        )
+
+    def get(self, path: Path, kind: str) -> Medium | None:
+        key = (str(path), kind)
+        row = (
+            self._new.get(key)
+            or self._db.execute(
+                "select path, kind, size, mtime_ns, medium from known where path = ? and kind = ?", key
+            ).fetchone()
+        )
+        if row is None:
+            return None
+        now = path.stat()
+        return Medium(**orjson.loads(row[4])) if (now.st_size, now.st_mtime_ns) == row[2:4] else None
+
+    def put(self, path: Path, medium: Medium) -> None:
+        try:
+            now = path.stat()
+        except OSError:  # gone since it was measured
+            return
+        key = (str(path), medium.kind)
+        self._new[key] = (*key, now.st_size, now.st_mtime_ns, orjson.dumps(asdict(medium)))
+
+    def save(self) -> None:
+        with self._db:
+            self._db.executemany("insert or replace into known values (?, ?, ?, ?, ?)", self._new.values())
+        self._new.clear()
+
+    def close(self) -> None:
+        self._db.close()
