@@ -1,11 +1,8 @@
 """Finding the files of a folder: a task, a source, a provider, a command is one file, known by its name."""
 
-import ast
 import importlib
-import importlib.util
 import pkgutil
 from functools import cache
-from pathlib import Path
 from types import ModuleType
 
 
@@ -23,10 +20,3 @@ def modules(package: str) -> dict[str, ModuleType]:
     """Every module in a package's folder by its file's name, imported."""
     return {name: importlib.import_module(f"{package}.{name}") for name in names(package)}
 
-
-def summary(package: str, name: str) -> str:
-    """The first line of a module's docstring, read from its source: the module is not imported."""
-    spec = importlib.util.find_spec(f"{package}.{name}")
-    if spec is None or spec.origin is None:
-        return ""
-    return (ast.get_docstring(ast.parse(Path(spec.origin).read_text())) or "").partition("\n")[0]

@@ -19,21 +19,18 @@ from corpus.runs import code_version
 
 
 def build() -> App:
-    """The application with every command of the folder; a command's module is imported when it is called."""
+    """The application with every command of the folder; commands import what is heavy inside their functions."""
     app = App(
         name="onethinker",
-        help="Make, verify, version and train on multi-task visual reasoning data.\n\nExample: `onethinker demo --out demo`",
+        help="Make, verify, version and train on multi-task visual reasoning data."
+        "\n\nExample: `onethinker demo --out demo`",
         version=code_version,
         error_console=Console(stderr=True),
         help_format="markdown",
     )
-    for name in discovery.names("onethinker.commands"):
-        # A verb with verbs below it (`snapshots list`) is an App of its own, called `app` in its file.
-        app.command(
-            f"onethinker.commands.{name}:{name}",
-            name=name.replace("_", "-"),
-            help=discovery.summary("onethinker.commands", name).partition(": ")[2],
-        )
+    for name, module in discovery.modules("onethinker.commands").items():
+        # A file's verb is its function, or its App where there are verbs below it, of the file's name.
+        app.command(getattr(module, name), name=name.replace("_", "-"))
     return app
 
 

@@ -1,0 +1,88 @@
+"""A small corpus with media, samples, traces and verdicts, made directly, for tests of what comes after."""
+
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from corpus import Corpus
+from corpus.ids import digest
+
+
+def small_corpus(root: Path, rows: int = 6) -> Corpus:
+    """A corpus of `rows` temporal and spatial grounding samples (images and videos by turns), a scored trace each."""
+    corpus = Corpus.create(root / "corpus")
+    with corpus.run("ingest", {"made": "by a test"}) as run, run.transaction("all") as tx:
+        samples = [sample(corpus, root, i) for i in range(rows)]
+        tx.append("samples", samples)
+        traces = [trace(s, i) for i, s in enumerate(samples)]
+        tx.append("traces", traces)
+        tx.append("verdicts", [verdict(t, i) for i, t in enumerate(traces)])
+    return corpus
+
+
+def sample(corpus: Corpus, root: Path, i: int) -> dict[str, Any]:
+    """Sample `i`: an image with a box to find when `i` is even, a video with a span when it is odd."""
+    video = i % 2 == 1
+    path = root / f"medium-{i}.{'mp4' if video else 'png'}"
+    if video:
+        write_video(path, 20, shade=i)
+    else:
+        Image.new("RGB", (40 + i, 30), (i, 2 * i, 3 * i)).save(path)
+    medium = corpus.media.add(path)
+    return {
+        "sample_id": digest("sample", i),
+        "task": "temporal grounding" if video else "spatial grounding",
+        "problem_type": "temporal grounding" if video else "spatial grounding",
+        "data_type": "video" if video else "image",
+        "problem": f"<{'video' if video else 'image'}>Question {i}?",
+        "options": [],
+        "answer": '{"time": [0.5, 1.5]}' if video else '{"boxes": [10, 10, 500, 500]}',
+        "media": [{k: getattr(medium, k) for k in ("kind", "sha256", "width", "height", "fps", "duration", "frames")}],
+        "truth_origin": "human",
+        "source": "made",
+        "split": "train",
+        "origin": {"file": "made.json", "row": i + 1, "key": str(i)},
+    }
+
+
+def trace(of: dict[str, Any], i: int, teacher: str = "p:m") -> dict[str, Any]:
+    """A well-formed right response to a sample."""
+    return {
+        "trace_id": digest("trace", of["sample_id"], teacher),
+        "sample_id": of["sample_id"],
+        "teacher": teacher,
+        "mode": "blind",
+        "attempt": 0,
+        "response": f"<think>Because {i}.</think><answer>{of['answer']}</answer>",
+        "answer": of["answer"],
+        "cost_usd": None,
+    }
+
+
+def verdict(of: dict[str, Any], i: int, profile: str = "strict") -> dict[str, Any]:
+    """Full marks for a trace."""
+    return {
+        "trace_id": of["trace_id"],
+        "profile": profile,
+        "verifier": "test@1",
+        "format": 1.0,
+        "structure": 0.0,
+        "accuracy": 1.0,
+        "reward": 1.0,
+        "components": [("iou", 1.0)],
+    }
+
+
+def write_video(path: Path, frames: int, fps: int = 10, shade: int = 0) -> None:
+    """A small H.264 video whose frames grow brighter."""
+    import av
+    import numpy as np
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=fps)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(frames):
+            picture = np.full((48, 64, 3), (i * 8 + shade) % 256, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(stream.encode())
