@@ -1,0 +1,535 @@
+"""What holds for every estimator, and what each promises on its own."""
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trainers.advantages import DrGrpo, EmaGrpo, Estimator, G2rpo, Gdpo, Grpo, by_task, named
+
+ALL: list[Callable[[], Estimator]] = [
+    Grpo,
+    DrGrpo,
+    EmaGrpo,
+    lambda: EmaGrpo(guard="clip"),
+    lambda: EmaGrpo(precision="float64"),
+    Gdpo,
+    G2rpo,
+]
+NAMES = ["grpo", "dr_grpo", "ema_grpo", "ema_grpo clip", "ema_grpo float64", "gdpo", "g2rpo"]
+every = pytest.mark.parametrize("make", ALL, ids=NAMES)
+centred = pytest.mark.parametrize("make", [Grpo, DrGrpo, EmaGrpo, Gdpo])
+
+rewards = st.one_of(st.sampled_from([0.0, 0.1, 0.6, 1.0, 1.5]), st.floats(-2, 2, allow_subnormal=False))
+odd_rewards = st.one_of(rewards, st.sampled_from([math.nan, math.inf, -math.inf, 1e200]))
+
+
+@st.composite
+def batches(draw: Any, reward: Any = rewards) -> tuple[list[float], list[str], list[str]]:
+    """Whole groups of up to 8 rows, each of one task."""
+    sizes = draw(st.lists(st.integers(1, 8), min_size=1, max_size=8))
+    names = [draw(st.sampled_from(["math", "tracking", "OCR"])) for _ in sizes]
+    groups = [f"g{i}" for i, size in enumerate(sizes) for _ in range(size)]
+    tasks = [name for name, size in zip(names, sizes, strict=True) for _ in range(size)]
+    return draw(st.lists(reward, min_size=len(groups), max_size=len(groups))), groups, tasks
+
+
+def permuted(order: Any, *columns: list[Any]) -> list[list[Any]]:
+    return [[column[row] for row in order] for column in columns]
+
+
+# ---- every estimator
+
+
+@every
+@given(batch=batches(odd_rewards), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_the_order_of_rows_changes_nothing_not_even_the_last_bit(
+    make: Callable[[], Estimator], batch: Any, seed: int
+) -> None:
+    order = np.random.default_rng(seed).permutation(len(batch[0]))
+    straight, shuffled = make(), make()
+    for _ in range(2):  # the second time with moments already there
+        here = straight.estimate(*batch)
+        there = shuffled.estimate(*permuted(order, *batch))
+        np.testing.assert_array_equal(here.advantages[order], there.advantages)
+        assert here.excluded == there.excluded
+        assert here.guarded == there.guarded
+    assert straight.state_dict() == shuffled.state_dict()
+
+
+@every
+@given(batch=batches(odd_rewards), ranks=st.sampled_from([1, 2, 4]))
+@settings(max_examples=30, deadline=None)
+def test_ranks_that_hold_shards_and_gather_agree_exactly(make: Callable[[], Estimator], batch: Any, ranks: int) -> None:
+    """However rows are dealt to ranks, the gathered batch gives each row what one rank alone would give it."""
+    whole, gathered = make(), make()
+    alone = whole.estimate(*batch).advantages
+    dealt = [row for rank in range(ranks) for row in range(rank, len(batch[0]), ranks)]
+    together = gathered.estimate(*permuted(dealt, *batch)).advantages
+    np.testing.assert_array_equal(alone[dealt], together)
+    assert whole.state_dict() == gathered.state_dict()
+
+
+@every
+@given(batch=batches(odd_rewards))
+@settings(max_examples=60, deadline=None)
+def test_what_cannot_be_used_gets_zero_and_is_counted(make: Callable[[], Estimator], batch: Any) -> None:
+    given_rewards, groups, _ = batch
+    found = make().estimate(*batch)
+    usable = np.abs(given_rewards) <= 1e18
+    assert np.isfinite(found.advantages).all()
+    assert (found.advantages[~usable] == 0).all()
+    assert sum(found.excluded.values()) == (~usable).sum()
+    for group in set(groups):
+        mine = np.array([g == group for g in groups])
+        left = np.array(given_rewards)[mine & usable]
+        if len(left) < 2 or (left == left[0]).all():
+            assert (found.advantages[mine] == 0).all()
+
+
+@every
+@given(batch=batches(odd_rewards))
+@settings(max_examples=60, deadline=None)
+def test_rows_that_are_left_out_might_as_well_not_have_been_there(make: Callable[[], Estimator], batch: Any) -> None:
+    usable = np.flatnonzero(np.abs(batch[0]) <= 1e18)
+    given_all, given_usable = make(), make()
+    found = given_all.estimate(*batch).advantages[usable]
+    np.testing.assert_array_equal(found, given_usable.estimate(*permuted(usable, *batch)).advantages)
+    assert given_all.state_dict() == given_usable.state_dict()
+
+
+@every
+def test_left_out_rewards_are_reported_by_task(make: Callable[[], Estimator], caplog: pytest.LogCaptureFixture) -> None:
+    make().advantages([1.0, None, 0.0, math.inf, 1.0, 0.0], list("aaabbb"), ["OCR"] * 3 + ["math"] * 3)
+    assert "1 reward(s) of task 'OCR' are not finite: left out, advantage 0" in caplog.text
+    assert "1 reward(s) of task 'math' are not finite: left out, advantage 0" in caplog.text
+
+
+@every
+def test_an_empty_batch_gives_no_advantages(make: Callable[[], Estimator]) -> None:
+    assert make().advantages([], [], []).shape == (0,)
+
+
+@every
+def test_constant_groups_of_a_value_that_does_not_add_up_are_exactly_zero(make: Callable[[], Estimator]) -> None:
+    """0.1 + 0.1 + 0.1 is not 3 × 0.1; divided by an eps of 1e-6 the difference would be an advantage."""
+    found = make().advantages([0.1, 0.1, 0.1, 0.0, 1.0, 1.0], list("aaabbb"), ["math"] * 6)
+    assert found[:3].tolist() == [0, 0, 0]
+    assert found[3] < 0 < found[4] == found[5]
+
+
+@every
+def test_without_tasks_all_rows_are_one_task(make: Callable[[], Estimator]) -> None:
+    values, groups = [0.0, 1.0, 0.5, 0.2], [7, 7, 9, 9]
+    np.testing.assert_array_equal(
+        make().advantages(values, groups), make().advantages(np.array(values), np.array(groups), ["all"] * 4)
+    )
+
+
+@every
+def test_the_inputs_are_left_as_they_were(make: Callable[[], Estimator]) -> None:
+    values = np.array([0.0, 9.0, 0.5, math.nan])
+    make().advantages(values, list("aabb"), ["math"] * 4)
+    np.testing.assert_array_equal(values, [0.0, 9.0, 0.5, math.nan])
+
+
+@centred
+@given(batch=batches())
+@settings(max_examples=60, deadline=None)
+def test_a_centred_group_adds_up_to_zero(make: Callable[[], Estimator], batch: Any) -> None:
+    found = make().advantages(*batch)
+    for group in set(batch[1]):
+        mine = found[[g == group for g in batch[1]]]
+        assert abs(mine.sum()) <= 1e-9 * max(1, np.abs(mine).max())
+
+
+# ---- each by itself
+
+
+def test_grpo_divides_by_the_unbiased_std_of_the_group() -> None:
+    found = Grpo(eps=0).advantages([0.0, 0.0, 1.0, 2.0, 4.0], list("aaabb"))
+    np.testing.assert_allclose(found, [-(3**-0.5), -(3**-0.5), 2 * 3**-0.5, -(2**-0.5), 2**-0.5])
+
+
+@given(batch=batches(), scale=st.floats(0.1, 10), shift=st.floats(-3, 3))
+@settings(max_examples=60, deadline=None)
+def test_grpo_forgets_scale_and_dr_grpo_keeps_it(batch: Any, scale: float, shift: float) -> None:
+    values, groups, _ = batch
+    rounded = [round(value, 3) for value in values]
+    moved = [shift + scale * value for value in rounded]
+    grpo, dr_grpo = Grpo(eps=0), DrGrpo()
+    np.testing.assert_allclose(grpo.advantages(moved, groups), grpo.advantages(rounded, groups), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(
+        dr_grpo.advantages(moved, groups), scale * dr_grpo.advantages(rounded, groups), rtol=1e-9, atol=1e-9
+    )
+
+
+def two_tasks(steps: int = 20) -> list[tuple[np.ndarray, np.ndarray, list[str]]]:
+    """Grounding pays 0.80 to 0.87, a puzzle 0 or 1: the paper's figure 4."""
+    chance = np.random.default_rng(5)
+    groups = np.repeat(np.arange(32), 8)
+    tasks = ["grounding"] * 128 + ["puzzle"] * 128
+    return [
+        (np.concatenate([chance.uniform(0.80, 0.87, 128), chance.integers(0, 2, 128)]), groups, tasks)
+        for _ in range(steps)
+    ]
+
+
+def test_ema_grpo_balances_tasks_whose_rewards_differ_in_scale() -> None:
+    ema_grpo, dr_grpo = EmaGrpo(), DrGrpo()
+    for values, groups, tasks in two_tasks():
+        balanced = by_task(values, tasks, ema_grpo.advantages(values, groups, tasks))
+        lopsided = by_task(values, tasks, dr_grpo.advantages(values, groups, tasks))
+        assert 0.4 < balanced["grounding"].share < 0.6
+        assert lopsided["grounding"].share < 0.01
+
+
+def test_ema_grpo_treats_all_groups_of_a_task_alike_where_grpo_favours_the_lopsided() -> None:
+    """One hit in eight, and four in eight: GRPO gives both the same weight, EMA-GRPO more to the medium one."""
+    values = [0.0] * 7 + [1.0] + [0.0, 1.0] * 4
+    groups = ["rare"] * 8 + ["even"] * 8
+    ema = by_task(values, groups, EmaGrpo().advantages(values, groups))
+    grpo = by_task(values, groups, Grpo().advantages(values, groups))
+    assert grpo["rare"].share == pytest.approx(0.5, abs=1e-3)
+    assert ema["rare"].share == pytest.approx(0.4375 / (0.4375 + 1), rel=1e-6)  # as their variances
+
+
+def test_moments_start_with_the_first_batch_and_then_move_by_the_decay() -> None:
+    estimator = EmaGrpo(decay=0.75)
+    estimator.advantages([0.0, 2.0, 2.0, 4.0], list("aabb"), ["math"] * 4)
+    assert estimator.state_dict() == {"math": {"m1": 2.0, "m2": 6.0}}
+    assert estimator.std("math") == pytest.approx(2**0.5)
+    estimator.advantages([6.0, 6.0], list("cc"), ["math"] * 2)
+    assert estimator.state_dict() == {"math": {"m1": 3.0, "m2": 13.5}}
+    assert estimator.std("never seen") == 1e-3
+
+
+def test_a_batch_is_counted_before_it_is_scaled() -> None:
+    found = EmaGrpo(eps=0).advantages([0.0, 2.0, 4.0, 6.0], list("aabb"), ["math"] * 4)
+    np.testing.assert_allclose(found, np.array([-1, 1, -1, 1]) / 5**0.5)  # σ² = 14 − 3²
+
+
+@pytest.mark.parametrize(("guard", "first"), [("group_std", [-1.0, 1.0]), ("clip", [-5.0, 5.0])])
+def test_the_guard_touches_its_own_part_only(guard: Any, first: list[float]) -> None:
+    estimator = EmaGrpo(guard=guard)
+    estimator.load_state_dict({"math": {"m1": 0.5, "m2": 0.2501}, "OCR": {"m1": 0.5, "m2": 0.5}})  # σ 0.01, 0.5
+    found = estimator.estimate([0.0, 1.0, 0.50, 0.51, 0.0, 1.0], list("aabbcc"), ["math"] * 4 + ["OCR"] * 2)
+    assert found.guarded == (("math", "a"),)
+    np.testing.assert_allclose(found.advantages[:2], first, rtol=1e-4)
+    assert 0 < np.abs(found.advantages[2:]).max() < 5
+
+
+def test_a_guarded_part_without_spread_is_clipped() -> None:
+    """Two tasks in one group: the part of one is flat, so there is no std of its own to divide by."""
+    estimator = EmaGrpo()
+    found = estimator.estimate([0.2, 0.2, 0.9, 0.2], list("gggg"), ["OCR", "OCR", "math", "math"])
+    assert ("OCR", "g") in found.guarded
+    assert found.advantages[:2].tolist() == [-5.0, -5.0]
+
+
+def test_without_centring_rewards_are_only_scaled() -> None:
+    found = EmaGrpo(centre=False, eps=0).advantages([1.0, 3.0, 5.0], ["a", "a", "b"])
+    np.testing.assert_allclose(found, np.array([1.0, 3.0, 0.0]) / (35 / 3 - 9) ** 0.5, rtol=1e-6)
+
+
+@given(batch=batches(), later=batches())
+@settings(max_examples=40, deadline=None)
+def test_a_state_that_was_saved_and_loaded_goes_on_as_if_nothing_had_happened(batch: Any, later: Any) -> None:
+    kept, restored = EmaGrpo(), EmaGrpo()
+    kept.advantages(*batch)
+    restored.load_state_dict(kept.state_dict())
+    np.testing.assert_array_equal(kept.advantages(*later), restored.advantages(*later))
+    assert kept.state_dict() == restored.state_dict()
+
+
+def test_the_saved_state_is_a_copy() -> None:
+    estimator = EmaGrpo()
+    estimator.observe([0.0, 1.0])
+    estimator.state_dict()["all"]["m1"] = 9.0
+    assert estimator.state_dict() == {"all": {"m1": 0.5, "m2": 0.5}}
+
+
+def test_two_estimators_do_not_share_moments() -> None:
+    first, second = EmaGrpo(), EmaGrpo()
+    first.observe([0.0, 1.0])
+    assert second.state_dict() == {}
+    assert first == second  # equal settings; the state is no setting
+
+
+def test_a_look_without_update_leaves_the_moments_alone() -> None:
+    estimator = EmaGrpo()
+    estimator.observe([0.0, 1.0], ["math"] * 2)
+    before = estimator.state_dict()
+    found = estimator.advantages([0.0, 4.0, 0.0, 2.0], list("aabb"), ["math"] * 2 + ["OCR"] * 2, update=False)
+    assert estimator.state_dict() == before
+    np.testing.assert_allclose(found, [-4, 4, -1, 1], rtol=1e-4)  # OCR, never seen, by its own batch
+
+
+def test_statistics_before_filtering_count_the_rows_that_filtering_drops() -> None:
+    values, groups, tasks = [0.0, 0.0, 0.0, 1.0], list("aabb"), ["math"] * 4
+    before, after = EmaGrpo(), EmaGrpo()
+    before.observe(values, tasks)
+    found = before.advantages(values[2:], groups[2:], tasks[2:], update=False)
+    assert before.state_dict() == {"math": {"m1": 0.25, "m2": 0.25}}
+    after.advantages(values[2:], groups[2:], tasks[2:])
+    assert after.state_dict() == {"math": {"m1": 0.5, "m2": 0.5}}
+    np.testing.assert_allclose(found, np.array([-0.5, 0.5]) / 0.1875**0.5, rtol=1e-5)
+
+
+def test_float64_moments_survive_rewards_that_hardly_vary_around_a_large_value() -> None:
+    values = [1000.00, 1000.01] * 4
+    exact = EmaGrpo(precision="float64", eps=0)
+    found = exact.advantages(values, list("aabbccdd"))
+    np.testing.assert_allclose(found, [-1, 1] * 4, rtol=1e-3)
+    rounded = EmaGrpo(eps=0)
+    rounded.advantages(values, list("aabbccdd"))
+    assert rounded.std("all") != pytest.approx(exact.std("all"), rel=0.1)  # what float32 makes of it
+
+
+def test_gdpo_normalises_each_component_before_adding() -> None:
+    """(format, accuracy): sums alone cannot tell (1, 0) from (0, 1), their groups can."""
+    found = Gdpo(eps=0).advantages({"format": [1, 1, 1, 0], "accuracy": [0, 0, 1, 1]}, list("gggg"))
+    half = 3**0.5 / 2
+    total = np.array([0.5 - half, 0.5 - half, 0.5 + half, -1.5 + half])
+    np.testing.assert_allclose(found, total / total.std(ddof=1))
+
+
+def test_gdpo_of_named_and_of_stacked_components_is_the_same() -> None:
+    by_name = {"format": [1.0, 0.0, 1.0, 1.0], "accuracy": [0.0, 0.5, 1.0, 0.2]}
+    stacked = np.stack(list(by_name.values()), axis=1)
+    np.testing.assert_array_equal(
+        Gdpo(weights={"accuracy": 0.9, "format": 0.1}).advantages(by_name, list("aabb")),
+        Gdpo(weights=[0.9, 0.1]).advantages(stacked[:, ::-1], list("aabb")),
+    )
+
+
+def test_gdpo_weights_the_normalised_components_not_the_raw_ones() -> None:
+    components = {"format": [0.0, 1.0, 0.0, 1.0], "accuracy": [0.0, 0.0, 1.0, 1.0]}
+    found = Gdpo(weights={"format": 1.0, "accuracy": 3.0}).advantages(components, list("gggg"))
+    assert (found[1] - found[0]) * 3 == pytest.approx(found[2] - found[0])
+
+
+def test_gdpo_spreads_the_whole_batch_to_one() -> None:
+    values = np.random.default_rng(1).random((64, 3))
+    found = Gdpo(eps=0).advantages(values, np.repeat(np.arange(8), 8))
+    assert found.std(ddof=1) == pytest.approx(1)
+    assert found.mean() == pytest.approx(0, abs=1e-12)
+
+
+def test_gdpo_gives_nothing_for_a_component_that_a_task_has_not_got() -> None:
+    accuracy, groups = [0.0, 1.0, 0.5], list("ggg")
+    np.testing.assert_array_equal(
+        Gdpo().advantages({"accuracy": accuracy, "structure": [0.0] * 3}, groups), Gdpo().advantages(accuracy, groups)
+    )
+
+
+def test_gdpo_leaves_a_row_out_whole_when_one_component_is_missing() -> None:
+    found = Gdpo().estimate({"a": [0.0, 1.0, 0.0, 9.0], "b": [0.0, 1.0, 0.0, math.nan]}, list("gggg"), ["OCR"] * 4)
+    assert found.excluded == {"OCR": 1}
+    assert found.advantages[3] == 0
+    assert found.advantages[1] == pytest.approx(-2 * found.advantages[0])
+
+
+def test_g2rpo_sees_ranks_only() -> None:
+    groups = list("aaaabbbb")
+    plain = G2rpo().advantages([1, 2, 3, 4, 4, 3, 2, 1], groups)
+    bent = G2rpo().advantages([0.1, 0.11, 7, 900, 4e6, 3, 2, -1e9], groups)
+    np.testing.assert_array_equal(plain, bent)
+
+
+def test_g2rpo_makes_a_task_standard_normal_whatever_its_rewards() -> None:
+    values = np.random.default_rng(2).lognormal(sigma=3, size=1024)
+    found = G2rpo().advantages(values, np.repeat(np.arange(128), 8), ["math"] * 1024)
+    assert abs(found.mean()) < 1e-12
+    # rank k of 8 is shared by 128 groups, so there are 8 values: the means of the normal's eighths
+    assert len(set(found.tolist())) == 8
+    assert found.max() == pytest.approx(1.6473, abs=2e-3)  # 8 φ(1.1503), the mean of its uppermost eighth
+
+
+def test_g2rpo_ties_share_the_mean_of_their_quantiles() -> None:
+    # one group: both stages rank alike; quantiles of 4 are ±1.1503 and ±0.3186
+    found = G2rpo().advantages([0.0, 1.0, 1.0, 1.0], list("gggg"))
+    np.testing.assert_allclose(found, [-1.15035, 0.38345, 0.38345, 0.38345], atol=1e-5)
+    np.testing.assert_allclose(G2rpo().advantages([0.0, 0.0, 1.0, 1.0], list("gggg"))[2:], 0.73449, atol=1e-5)
+
+
+def ranked(values: list[float]) -> list[float]:
+    """The definition in words: place i of n earns Φ⁻¹((i − ½) / n), equal values the mean of their places."""
+    places: dict[float, list[float]] = {}
+    for place, value in enumerate(sorted(values), start=1):
+        places.setdefault(value, []).append(NormalDist().inv_cdf((place - 0.5) / len(values)))
+    return [sum(places[value]) / len(places[value]) for value in values]
+
+
+@given(batch=batches())
+@settings(max_examples=60, deadline=None)
+def test_g2rpo_is_its_definition_written_out(batch: Any) -> None:
+    values, groups, tasks = batch
+    members = {group: [row for row in range(len(values)) if groups[row] == group] for group in groups}
+    within = {}
+    for those in members.values():
+        if len({values[row] for row in those}) > 1:
+            within.update(zip(those, ranked([values[row] for row in those]), strict=True))
+    expected = np.zeros(len(values))
+    for task in set(tasks):
+        those = [row for row in within if tasks[row] == task]
+        expected[those] = ranked([round(within[row], 12) + 0.0 for row in those])
+    np.testing.assert_allclose(G2rpo().advantages(*batch), expected, atol=1e-9)
+
+
+def test_g2rpo_keeps_constant_groups_out_of_the_second_ranking() -> None:
+    lone = G2rpo().advantages([0.0, 0.0, 0.0, 1.0], list("gggg"))
+    beside = G2rpo().advantages([0.0, 0.0, 0.0, 1.0] + [0.5] * 4, list("gggghhhh"))
+    np.testing.assert_array_equal(beside, [*lone, 0, 0, 0, 0])
+
+
+def test_g2rpo_scores_that_differ_by_rounding_alone_tie() -> None:
+    """The middle of five and the two middles of four are all the median: one score, whatever their sums rounded to."""
+    found = G2rpo().advantages([1, 2, 3, 4, 5, 1, 2, 2, 4, 1, 2, 2, 2, 2, 3], list("aaaaabbbbcccccc"))
+    assert len({found[2], found[6], found[7], found[10], found[13]}) == 1
+
+
+# ---- summaries, tensors, names, errors
+
+
+def test_a_summary_tells_each_task_apart() -> None:
+    found = by_task([0.0, 1.0, math.nan, 0.5, math.nan], ["OCR", "OCR", "OCR", "math", "late"], [-3.0, 0, 0, 4.0, 0])
+    assert list(found) == ["OCR", "late", "math"]
+    assert (found["OCR"].rows, found["OCR"].excluded) == (3, 1)
+    assert (found["OCR"].reward_mean, found["OCR"].reward_std) == (0.5, 0.5)
+    assert found["OCR"].share == pytest.approx(9 / 25)
+    assert math.isnan(found["late"].reward_mean)
+    assert by_task([1.0], ["OCR"], [0.0])["OCR"].share == 0
+
+
+class Tensor:
+    """Behaves like a torch tensor on a GPU: numpy may have it only after detach, cpu and a float64 cast."""
+
+    def __init__(self, values: list[float], steps: tuple[str, ...] = ()) -> None:
+        self.values, self.steps = values, steps
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+    def __getattr__(self, step: str) -> Any:
+        if step in ("detach", "cpu", "double"):
+            return lambda: Tensor(self.values, (*self.steps, step))
+        raise AttributeError(step)
+
+    def numpy(self) -> np.ndarray:
+        assert self.steps == ("detach", "cpu", "double")
+        return np.array(self.values)
+
+    def tolist(self) -> list[float]:
+        return self.values
+
+
+def test_tensors_are_taken_where_they_are_handed_in() -> None:
+    found = EmaGrpo().advantages(Tensor([0.0, 1.0, 0.5, 0.2]), Tensor([0, 0, 1, 1]), ["math"] * 4)
+    np.testing.assert_array_equal(found, EmaGrpo().advantages([0.0, 1.0, 0.5, 0.2], [0, 0, 1, 1], ["math"] * 4))
+
+
+def test_torch_tensors_of_short_floats_are_taken() -> None:
+    torch = pytest.importorskip("torch")
+    values = torch.tensor([0.0, 1.0, 0.5, 0.25], dtype=torch.bfloat16, requires_grad=True)
+    found = Grpo().advantages(values, torch.tensor([0, 0, 1, 1]))
+    np.testing.assert_array_equal(found, Grpo().advantages([0.0, 1.0, 0.5, 0.25], [0, 0, 1, 1]))
+
+
+def test_neither_torch_nor_a_database_is_imported() -> None:
+    code = (
+        "import sys, trainers.advantages, trainers.task_keys; print({'torch', 'duckdb', 'corpus'} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("name", ["grpo", "dr_grpo", "ema_grpo", "gdpo", "g2rpo"])
+def test_configs_name_estimators(name: str) -> None:
+    assert named(name).name == name
+    assert named("ema_grpo", guard="clip") == EmaGrpo(guard="clip")
+
+
+def ema(**config: Any) -> Callable[[], Any]:
+    return lambda: EmaGrpo(**config)
+
+
+def loading(state: Any) -> Callable[[], Any]:
+    return lambda: EmaGrpo().load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        (lambda: named("ppo"), "unknown advantage estimator 'ppo'; known: dr_grpo, ema_grpo, g2rpo, gdpo, grpo"),
+        (ema(decay=1.0), "decay must be at least 0 and below 1, not 1.0"),
+        (ema(decay=math.nan), "decay must be at least 0 and below 1, not nan"),
+        (ema(min_std=0), "min_std must be above 0, not 0"),
+        (ema(eps=-1), "eps must be 0 or more, not -1"),
+        (ema(guard="none"), "unknown guard 'none'; known: group_std, clip"),
+        (ema(guard_abs_max=0), "guard_abs_max must be above 0, not 0"),
+        (ema(precision="half"), "unknown precision 'half'; known: float32, float64"),
+        (lambda: Grpo(eps=-1e-6), "eps must be 0 or more, not -1e-06"),
+        (lambda: Gdpo(eps=-1), "eps must be 0 or more, not -1"),
+        (loading({"OCR": {"m1": 0.5}}), "the state of task 'OCR' needs numbers m1 and m2, not {'m1': 0.5}"),
+        (loading({"OCR": 3}), "the state of task 'OCR' needs numbers m1 and m2, not 3"),
+        (loading({"OCR": {"m1": math.nan, "m2": 1}}), "the state of task 'OCR' is not usable: m1 nan, m2 1.0"),
+        (loading({"OCR": {"m1": 0, "m2": -1}}), "the state of task 'OCR' is not usable: m1 0.0, m2 -1.0"),
+        (
+            lambda: Grpo().load_state_dict({"OCR": {"m1": 0.5, "m2": 0.5}}),
+            "grpo remembers nothing, yet the checkpoint holds state for 'OCR'",
+        ),
+        (lambda: Grpo().advantages([1, 2], ["a"]), "2 rewards but 1 groups: there must be one for each row"),
+        (lambda: Grpo().advantages([1], ["a"], []), "1 rewards but 0 task keys: there must be one for each row"),
+        (
+            lambda: Grpo().advantages([[1, 2]], ["a"]),
+            "grpo takes one reward a row, not shape (1, 2); Gdpo takes components",
+        ),
+        (lambda: Gdpo().advantages({}, []), "gdpo needs at least one reward component"),
+        (
+            lambda: Gdpo().advantages(np.zeros((1, 1, 1)), [1]),
+            "gdpo takes rewards of shape (rows, components), not (1, 1, 1)",
+        ),
+        (
+            lambda: Gdpo().advantages(np.zeros((2, 0)), [1, 2]),
+            "gdpo takes rewards of shape (rows, components), not (2, 0)",
+        ),
+        (lambda: Gdpo(weights=[1.0]).advantages([[1, 2]], [1]), "gdpo has 1 weights for 2 components"),
+        (
+            lambda: Gdpo(weights={"a": 1}).advantages([[1]], [1]),
+            "gdpo has weights by component name, so rewards must be {component: numbers}",
+        ),
+        (
+            lambda: Gdpo(weights=[1]).advantages({"a": [1]}, [1]),
+            "gdpo has weights by position, so rewards must be an array; name the weights instead",
+        ),
+        (
+            lambda: Gdpo(weights={"a": 1}).advantages({"b": [1]}, [1]),
+            "gdpo has weights for ['a'], rewards have ['b']",
+        ),
+        (
+            lambda: Gdpo().advantages({"a": [1], "b": [1, 2]}, [1]),
+            "gdpo's components must have one number a row each: a (1,), b (2,)",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_these_words(act: Callable[[], Any], words: str) -> None:
+    with pytest.raises(ValueError) as raised:  # noqa: PT011 - the words are compared whole
+        act()
+    assert str(raised.value) == words
+
+
+def test_a_state_that_is_refused_leaves_the_moments_as_they_were() -> None:
+    estimator = EmaGrpo()
+    estimator.observe([0.0, 1.0])
+    with pytest.raises(ValueError, match="not usable"):
+        estimator.load_state_dict({"all": {"m1": 1.0, "m2": 2.0}, "OCR": {"m1": math.inf, "m2": 1.0}})
+    assert estimator.state_dict() == {"all": {"m1": 0.5, "m2": 0.5}}
