@@ -9,10 +9,8 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import asdict
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -21,7 +19,7 @@ from typing import Any
 import orjson
 from pebble import ProcessExpired, ProcessPool
 
-from corpus.media import MediaError, MediaStore, Medium, probe
+from corpus.media import MediaError, MediaStore, Medium, inside, probe
 
 Outcome = Medium | MediaError
 _IN_FLIGHT_PER_WORKER = 64
@@ -43,17 +41,26 @@ class MediaPool:
         known: Path | None = None,
         timeout_s: float = 60.0,
         workers: int | None = None,
-        look: Callable[[str | None, str, str], Any] | None = None,
     ) -> None:
         self._store, self._timeout_s = store, timeout_s
-        self._look = look or _look
         self._workers = workers or os.cpu_count() or 1
         self._known = _Known(known) if known is not None else None
         self._pool: ProcessPool | None = None
         self._futures: dict[tuple[str, str], Future[Any] | Outcome] = {}
+        self._found: dict[tuple[Path, str], str] = {}
         self._room = threading.BoundedSemaphore(self._workers * _IN_FLIGHT_PER_WORKER)
 
-    def submit(self, path: Path, kind: str) -> None:
+    def find(self, root: Path, path: str) -> str:
+        """`corpus.media.inside`, each path looked up once; raises MediaError as it does."""
+        key = (root, path)
+        found = self._found.get(key)
+        if found is None:
+            if len(self._found) >= _REMEMBERED_IN_MEMORY:
+                self._found.clear()
+            found = self._found[key] = str(inside(root, path))
+        return found
+
+    def submit(self, path: str | Path, kind: str) -> None:
         """Begin to look at a file, unless that was asked before; waits only while far too many are under way."""
         key = (str(path), kind)
         if key in self._futures:
@@ -66,11 +73,11 @@ class MediaPool:
             self._pool = ProcessPool(self._workers, initializer=_end_with_parent, context=_Spawned())
         self._room.acquire()
         root = self._store.root if self._store else None
-        future = self._pool.schedule(self._look, args=(root, *key), timeout=self._timeout_s)
+        future = self._pool.schedule(_look, args=(root, *key), timeout=self._timeout_s)
         future.add_done_callback(lambda _: self._room.release())
         self._futures[key] = future
 
-    def outcome(self, path: Path, kind: str) -> Outcome:
+    def outcome(self, path: str | Path, kind: str) -> Outcome:
         """What the file is, or why it cannot be used; raises what is no fault of the file, such as a full disk."""
         key = (str(path), kind)
         if key not in self._futures:
@@ -160,7 +167,7 @@ class _Known:
             "create table if not exists known (path, kind, size, mtime_ns, medium, primary key (path, kind))"
         )
 
-    def get(self, path: Path, kind: str) -> Medium | None:
+    def get(self, path: str | Path, kind: str) -> Medium | None:
         key = (str(path), kind)
         row = (
             self._new.get(key)
@@ -170,16 +177,16 @@ class _Known:
         )
         if row is None:
             return None
-        now = path.stat()
+        now = os.stat(path)  # noqa: PTH116 (called per medium)
         return Medium(**orjson.loads(row[4])) if (now.st_size, now.st_mtime_ns) == row[2:4] else None
 
-    def put(self, path: Path, medium: Medium) -> None:
+    def put(self, path: str | Path, medium: Medium) -> None:
         try:
-            now = path.stat()
+            now = os.stat(path)  # noqa: PTH116 (called per medium)
         except OSError:  # gone since it was measured
             return
         key = (str(path), medium.kind)
-        self._new[key] = (*key, now.st_size, now.st_mtime_ns, orjson.dumps(asdict(medium)))
+        self._new[key] = (*key, now.st_size, now.st_mtime_ns, orjson.dumps(medium.row()))
 
     def save(self) -> None:
         with self._db:
