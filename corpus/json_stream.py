@@ -15,7 +15,6 @@ import ijson
 import orjson
 
 _READ_BYTES = 1 << 16
-_LINE_BYTES = 1 << 20
 # Stands for a byte that is no UTF-8. A noncharacter: Unicode keeps it for use inside a program, no text has it.
 _NOT_UTF8 = "\ufdd1"
 codecs.register_error("onethinker.mark", lambda error: (_NOT_UTF8, error.end))  # type: ignore[attr-defined]
@@ -55,8 +54,8 @@ def rows(path: str) -> Iterator[Row | Broken]:
             yield from _of_list(text)
         elif first:
             yield from _of_lines(text, path)
-        elif not re.search(r"\.(jsonl|ndjson)\b", path):
-            yield Broken(1, "malformed_json", "the file is empty, which is no JSON", "")
+        elif text.cut_off or not re.search(r"\.(jsonl|ndjson)\b", path):
+            yield Broken(1, "malformed_json", "there is no text in the file", "")
 
 
 class _Text:
@@ -66,6 +65,7 @@ class _Text:
         self.file, self.size = file, size
         self.done = 0  # bytes read
         self.bad = 0  # marks set
+        self.cut_off = False
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")("onethinker.mark")
         self._ahead = b""
 
@@ -76,11 +76,18 @@ class _Text:
         if self._ahead:
             out, self._ahead = self._ahead, b""
             return out
-        while chunk := self.file.read(n):
+        while chunk := self._read_file(n):
             self.done += len(chunk)
             if out := self._marked(chunk, final=False):
                 return out
         return self._marked(b"", final=True)
+
+    def _read_file(self, n: int) -> bytes:
+        try:
+            return self.file.read(n)
+        except EOFError:  # from a compressed file that breaks off
+            self.cut_off = True
+            return b""
 
     def _marked(self, chunk: bytes, *, final: bool) -> bytes:
         text = self._decoder.decode(chunk, final)
@@ -101,13 +108,15 @@ class _Text:
         return self.done / self.size if self.size else None
 
     def lines(self) -> Iterator[bytes]:
-        """The lines with their ends."""
-        kept = b""
-        while chunk := self.read(_LINE_BYTES):
-            *whole, kept = (kept + chunk).split(b"\n")
-            yield from whole
-        if kept:
-            yield kept
+        """The lines without their ends."""
+        begun: list[bytes] = []
+        while chunk := self.read(_READ_BYTES):
+            end, *whole = chunk.split(b"\n")
+            begun.append(end)
+            for start in whole:
+                yield b"".join(begun)
+                begun = [start]
+        yield b"".join(begun)
 
 
 def _of_list(text: _Text) -> Iterator[Row | Broken]:
@@ -116,13 +125,14 @@ def _of_list(text: _Text) -> Iterator[Row | Broken]:
         for value in ijson.items(text, "item", use_float=True, buf_size=_READ_BYTES):
             row += 1
             yield _checked(row, value, text)
-    except (ijson.JSONError, EOFError) as error:
+    except ijson.JSONError as error:
         near = re.search(r"\n\s*(.*?)\n\s*\(right here\)", str(error).replace("\\n", "\n"))
         place = f"after {row} whole rows, at most {text.done} bytes into the file"
         yield Broken(row + 1, "malformed_json", f"{str(error).splitlines()[0]} {place}", near[1] if near else "")
 
 
 def _of_lines(text: _Text, path: str) -> Iterator[Row | Broken]:
+    row = 0
     for row, line in enumerate(text.lines(), 1):
         if not line.strip():
             continue
@@ -135,6 +145,8 @@ def _of_lines(text: _Text, path: str) -> Iterator[Row | Broken]:
             yield Broken(row, "malformed_json", str(error), line.decode())
         else:
             yield _checked(row, value, text)
+    if text.cut_off:
+        yield Broken(row + 1, "malformed_json", "the compressed file breaks off here", "")
 
 
 def _checked(row: int, value: Any, text: _Text) -> Row | Broken:
