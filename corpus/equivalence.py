@@ -1,0 +1,188 @@
+"""Whether two mathematical answers are the same, by the released graders and by our strict one.
+
+math-verify limits its own time with SIGALRM, and Python delivers signals to a process's main thread only; in another
+thread the library raises, and the released reward would then quietly fall back to another grader and score
+differently. So here everything that may need the alarm runs in the main thread: directly where we are in it (the
+filters' workers are), else in a child process of ours, one at a time. Results are the same either way; only
+the wait differs. The child is also killed where a single answer holds it longer than HARD_LIMIT_S, since an alarm can
+not interrupt one long multiplication in C.
+"""
+
+import atexit
+import contextlib
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+HARD_LIMIT_S = 20.0
+ALARM_S = 2  # for one strict parse or comparison; the released reward allows 5
+
+_LETTER = re.compile(r"[A-Za-z]")
+_INTEGER = re.compile(r"-?[1-9]\d{0,8}|0")
+_DOLLARS = re.compile(r"\$[^$\n\\]*\d[^$\n\\]*\$")
+
+# ---- the released graders -----------------------------------------------------------------------------------------
+
+
+def released_choice_equal(answer: str, truth: str) -> bool:
+    """mathruler's grade_answer, which the released reward asks about options. It lets sympy see the model's text."""
+    if _LETTER.fullmatch(answer) and _LETTER.fullmatch(truth):
+        return answer.lower() == truth.lower()  # what two letters come to there, without 10 ms of sympy
+    return bool(_in_main_thread("choice", answer, truth))
+
+
+def released_math_equal(truth: str, answer: str) -> bool:
+    """math-verify's verdict, mathruler's where math-verify fails, as the released reward has it."""
+    if _INTEGER.fullmatch(truth) and _INTEGER.fullmatch(answer):
+        return truth == answer
+    if truth == answer and _DOLLARS.fullmatch(truth):
+        return True
+    return bool(_in_main_thread("released", truth, answer))
+
+
+@lru_cache(maxsize=20_000)
+def _choice(answer: str, truth: str) -> bool:
+    from mathruler.grader import grade_answer
+
+    return bool(grade_answer(answer, truth))
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Any:
+    from math_verify import parse
+
+    return parse(text)
+
+
+@lru_cache(maxsize=20_000)
+def _released(truth: str, answer: str) -> bool:
+    from math_verify import verify
+
+    try:
+        return bool(verify(_parsed(truth), _parsed(answer)))
+    except Exception:  # the released reward catches whatever its graders raise; equality with it is the point here
+        return _choice(answer, truth)
+
+
+# ---- the strict comparison ----------------------------------------------------------------------------------------
+
+
+def strict_math_equal(truth: str, answer: str) -> str:
+    """`equal`, `different`, or why it can not be said: `truth_unreadable`, `not_an_expression`, `math_timeout`.
+
+    Both are taken as one LaTeX expression each, whole: nothing is searched for in the text.
+    """
+    return str(_in_main_thread("strict", truth, answer) or "math_timeout")
+
+
+@lru_cache(maxsize=4096)
+def _parsed_whole(text: str) -> Any:
+    from math_verify import LatexExtractionConfig, parse
+
+    return parse(
+        f"${text}$",
+        extraction_config=[LatexExtractionConfig()],
+        fallback_mode="no_fallback",
+        extraction_mode="first_match",
+        parsing_timeout=ALARM_S,
+        raise_on_error=True,
+    )
+
+
+@lru_cache(maxsize=20_000)
+def _strict(truth: str, answer: str) -> str:
+    from math_verify import verify
+    from math_verify.errors import TimeoutException  # a BaseException: an `except Exception` does not see it
+
+    sides = []
+    for text, missing in ((truth, "truth_unreadable"), (answer, "not_an_expression")):
+        try:
+            parsed = _parsed_whole(text)
+        except TimeoutException:
+            parsed = []
+        except Exception:  # the parser raises whatever its grammar and sympy happen to; all of it means "no expression"
+            parsed = []
+        if not parsed:
+            return missing
+        sides.append(parsed)
+    try:
+        return "equal" if verify(*sides, timeout_seconds=ALARM_S, raise_on_error=True) else "different"
+    except TimeoutException:
+        return "math_timeout"
+    except Exception:  # likewise: sympy could not compare the two, so they are not shown to be equal
+        return "different"
+
+
+# ---- where it runs ------------------------------------------------------------------------------------------------
+
+_GRADERS: dict[str, Callable[..., Any]] = {"choice": _choice, "released": _released, "strict": _strict}
+
+
+def _in_main_thread(grader: str, *texts: str) -> Any:
+    if threading.current_thread() is threading.main_thread():
+        return _GRADERS[grader](*texts)
+    return _child().ask(grader, *texts)
+
+
+class _Child:
+    """A Python process that grades one line at a time in its main thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        atexit.register(self.stop)
+
+    def ask(self, grader: str, *texts: str) -> Any:
+        """The grader's answer; False where the process had to be killed."""
+        with self._lock:
+            process = self._process or self._start()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(json.dumps([grader, *texts]).encode() + b"\n")
+            process.stdin.flush()
+            ready, _, _ = select.select([process.stdout], [], [], HARD_LIMIT_S)
+            line = process.stdout.readline() if ready else b""
+            if not line:
+                self.stop()
+                return False
+            return json.loads(line)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        paths = [str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", "from corpus.equivalence import serve; serve()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        )
+        return self._process
+
+    def stop(self) -> None:
+        """End the process; the next question starts another."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+
+@cache
+def _child() -> _Child:
+    return _Child()
+
+
+def serve() -> None:
+    """Grade JSON lines [grader, text, …] from standard input onto standard output until it closes."""
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    with contextlib.redirect_stdout(sys.stderr):  # nothing that a library prints may land among the replies
+        for line in sys.stdin:
+            grader, *texts = json.loads(line)
+            replies.write(json.dumps(_GRADERS[grader](*texts)) + "\n")
+            replies.flush()

@@ -1,0 +1,85 @@
+"""One response's parts: what is inside its `<think>` and `<answer>` tags, by the strict and by the released reading.
+
+A well-formed response is `<think>…</think><answer>…</answer>`, white space allowed between and around the blocks.
+"""
+
+import re
+from dataclasses import dataclass
+
+THINK, END_THINK, ANSWER, END_ANSWER = "<think>", "</think>", "<answer>", "</answer>"
+_TAG = re.compile(r"</?(?:think|answer)>")
+_SEPARATOR = re.compile(r"([<>/])")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response taken apart. `answer` is None where there is no block to read; `reason` then says why in one word."""
+
+    thinking: str | None
+    answer: str | None
+    well_formed: bool
+    reason: str | None = None
+
+
+def split(text: str | None) -> Response:
+    """The strict reading: the one final answer block, right at the end, and the thinking before it.
+
+    Tags are taken as written (`< answer >` is not a tag). Whatever stands in a `<think>` block is thinking, answer
+    tags included, so that a draft can not be graded for the answer. Reasons: `no_response`, `no_answer_block`,
+    `answer_not_closed`, `text_after_answer`, `several_answers`, `tags_in_answer`, `empty_answer`. A response that
+    has a final answer block but no proper thinking before it is read, and is not well formed.
+    """
+    if not text or text.isspace():
+        return Response(None, None, False, "no_response")
+    stripped = text.strip()
+    head, closed, tail = stripped.rpartition(END_THINK)
+    opened = closed and head.startswith(THINK)
+    thinking = (head[len(THINK) :] if opened else head).strip() if closed else None
+    start = tail.find(ANSWER)
+    if start < 0:
+        return Response(thinking, None, False, "no_answer_block")
+    if not tail.endswith(END_ANSWER):
+        return Response(thinking, None, False, "text_after_answer" if END_ANSWER in tail else "answer_not_closed")
+    body = tail[start + len(ANSWER) : -len(END_ANSWER)]
+    if "<" in body and (found := _TAG.search(body)):
+        several = found[0] in (ANSWER, END_ANSWER)
+        return Response(thinking, None, False, "several_answers" if several else "tags_in_answer")
+    body = body.strip()
+    if not body:
+        return Response(thinking, None, False, "empty_answer")
+    once = THINK not in head[len(THINK) :] and END_THINK not in head
+    well_formed = bool(opened) and once and not tail[:start].strip()
+    return Response(thinking, body, well_formed)
+
+
+def split_released(text: str) -> tuple[float, str]:
+    """The released reading: (format, text to grade), as the published reward takes a response apart.
+
+    White space around every `<`, `>` and `/` goes away first, in the answer too. The first answer block counts,
+    wherever it stands; where it is empty or absent the whole response is graded.
+    """
+    pieces = _SEPARATOR.split(text)
+    if len(pieces) > 1:
+        last = len(pieces) - 1
+        pieces[0] = pieces[0].rstrip()
+        pieces[last] = pieces[last].lstrip()
+        pieces[2:last:2] = [piece.strip() for piece in pieces[2:last:2]]
+        text = "".join(pieces)
+    bounded = text.startswith(THINK) and text.endswith(END_ANSWER)
+    well_formed = bounded and text.find(END_THINK + ANSWER, len(THINK), len(text) - len(END_ANSWER)) >= 0
+    return float(well_formed), block(text) or text.strip()
+
+
+def block(text: str) -> str:
+    """What the first `<answer>…</answer>` of a text holds, stripped; empty where there is none."""
+    start = text.find(ANSWER)
+    if start < 0:
+        return ""
+    start += len(ANSWER)
+    end = text.find(END_ANSWER, start)
+    return text[start:end].strip() if end >= 0 else ""
+
+
+def wrap(thinking: str, answer: str) -> str:
+    """A well-formed response out of its two parts."""
+    return f"{THINK}{thinking}{END_THINK}\n{ANSWER}{answer}{END_ANSWER}"

@@ -1,0 +1,229 @@
+"""What a task is: its answer, its prompt, its reward under each profile, its drawing and its worked examples.
+
+A task file fills this base class; everything else (teachers, filters, trainers, benchmarks, the viewer) asks it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from corpus.geometry import Floats
+
+if TYPE_CHECKING:
+    from corpus.canvas import Canvas
+
+MAX_ANSWER_CHARACTERS = 20_000  # the longest honest answer, 32 boxes with decimals, has under 2,000
+
+TRUTH_UNREADABLE = "truth_unreadable"
+
+REPLY = (
+    "Think it through step by step first: put your reasoning between <think> and </think>. Then put only the final "
+    "answer between <answer> and </answer>. Reply in exactly this form and write nothing outside the tags:\n"
+    "<think>your reasoning</think><answer>{example}</answer>"
+)
+
+
+class Unparsed(ValueError):  # noqa: N818, it names a state of the answer and not a fault of the program
+    """An answer that can not be read; `reason` is one stable word that SQL can count."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one task to score: answer bodies (None: none to read), true answers and what is known of each row."""
+
+    answers: Sequence[str | None]
+    truths: Sequence[str | None]
+    data_types: Sequence[str]
+    options: Sequence[Sequence[str] | None] = ()
+    sources: Sequence[str | None] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("options", "sources"):
+            if not getattr(self, name):
+                object.__setattr__(self, name, [None] * len(self.answers))
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """One number a row. A NaN under `strict` means "could not be scored", and then the row's reason says why."""
+
+    accuracy: Floats
+    structure: Floats
+    components: dict[str, Floats] = field(default_factory=dict)
+    reasons: list[str | None] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.reasons:
+            self.reasons.extend([None] * len(self.accuracy))
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """A batch read strictly: `rows` are the positions where both answer and truth could be read."""
+
+    answers: list[Any]  # of `rows`
+    truths: list[Any]  # of `rows`
+    rows: NDArray[np.intp]
+    unreadable: list[int]
+    reasons: list[str | None]
+
+    def scores(self, accuracy: Floats, **components: Floats) -> Scores:
+        """Scores of the whole batch from those of `rows`: 0 for an unreadable answer, NaN for an unreadable truth."""
+        count = len(self.reasons)
+        whole = np.zeros(count)
+        whole[self.rows] = accuracy
+        whole[self.unreadable] = np.nan
+        parts = {name: np.full(count, np.nan) for name in components}
+        for name, values in components.items():
+            parts[name][self.rows] = values
+        return Scores(whole, np.zeros(count), parts, self.reasons)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A worked example: this answer, against this truth, has this `strict` accuracy."""
+
+    answer: Any
+    truth: Any
+    reward: float
+    data_type: str = "image"
+    options: Sequence[str] | None = None
+
+
+class Task:
+    """One answer type. Subclasses live in corpus/tasks, one a file, and are found by walking the folder."""
+
+    name: ClassVar[str] = ""  # the problem_type of the released corpus
+    version: ClassVar[int] = 1  # raise it when the prompt, the answer or the reward changes
+    ask: ClassVar[str] = ""  # what to answer and how, in words; {example} is not filled in here
+    reply_example: ClassVar[str] = ""  # the answer body shown in the reply format
+    Answer: ClassVar[Any] = str
+    examples: ClassVar[Sequence[Example]] = ()
+
+    # -- asking ------------------------------------------------------------------------------------------------------
+
+    @property
+    def template(self) -> str:
+        """The prompt that a teacher sees and a model trains on, with {question} where the question goes."""
+        return self.template_for("image")
+
+    def template_for(self, data_type: str) -> str:
+        """The template for images or for videos, where a task asks the two differently."""
+        return "{question}\n\n" + self.ask + "\n\n" + REPLY.replace("{example}", self.reply_example)
+
+    def prompt(self, sample: Mapping[str, Any]) -> str:
+        """The template filled with a sample's question; media placeholders stay where the question has them."""
+        return self.template_for(sample["data_type"]).replace("{question}", self.question(sample))
+
+    def question(self, sample: Mapping[str, Any]) -> str:
+        """The sample's question as the prompt shows it, options included as they are."""
+        problem: str = sample["problem"].strip()
+        options = sample.get("options")
+        return problem + "\n\nOptions:\n" + "\n".join(options) if options else problem
+
+    def family(self, sample: Mapping[str, Any]) -> str:
+        """Which of the ten task families a sample of this type belongs to."""
+        raise NotImplementedError
+
+    # -- reading and scoring -----------------------------------------------------------------------------------------
+
+    def read(self, text: str, data_type: str) -> Any:
+        """What a body text holds, in plain Python for scoring many; raises Unparsed where it holds no answer."""
+        raise NotImplementedError
+
+    def parse(self, text: str, data_type: str = "image") -> Any:
+        """The answer that a body text holds; raises Unparsed with a stable reason where it holds none."""
+        found = self.read(text, data_type)
+        return self.Answer(**found) if isinstance(found, dict) else found
+
+    def reward(
+        self,
+        answer: Any,
+        truth: Any,
+        *,
+        profile: str = "strict",
+        data_type: str = "image",
+        options: Sequence[str] | None = None,
+        source: str | None = None,
+    ) -> float:
+        """Accuracy of one answer in [0, 1] (NaN: the truth can not be read), through the same code as a batch."""
+        batch = Batch([written(answer)], [written(truth)], [data_type], [options], [source])
+        return float(getattr(self, profile)(batch).accuracy[0])
+
+    def paper(self, batch: Batch) -> Scores:
+        """The released reward. Here: what it gives a type that it does not know, and a type of ours is one to it."""
+        return Scores(np.zeros(len(batch)), np.full(len(batch), 0.5))
+
+    def strict(self, batch: Batch) -> Scores:
+        """Our reward, the default for filtering and for new training; see docs/rewards.md for its rules."""
+        raise NotImplementedError
+
+    def readings(self, batch: Batch) -> Readings:
+        """Every answer and every truth of a batch through `read`; a truth that comes again is read once."""
+        answers, truths, rows, unreadable = [], [], [], []
+        reasons: list[str | None] = [None] * len(batch)
+        for row, (answer, truth, data_type) in enumerate(
+            zip(batch.answers, batch.truths, batch.data_types, strict=True)
+        ):
+            known = _truth(self, truth, data_type)
+            if known is None:
+                reasons[row] = TRUTH_UNREADABLE
+                unreadable.append(row)
+            elif answer is not None:
+                try:
+                    answers.append(self.read(answer, data_type))
+                except Unparsed as error:
+                    reasons[row] = error.reason
+                else:
+                    truths.append(known)
+                    rows.append(row)
+        return Readings(answers, truths, np.array(rows, dtype=np.intp), unreadable, reasons)
+
+    def read_truth(self, text: str, data_type: str) -> Any:
+        """What a true answer holds; as an answer is read, where a task does not say otherwise."""
+        return self.read(text, data_type)
+
+    # -- showing -----------------------------------------------------------------------------------------------------
+
+    def draw(self, canvas: Canvas, answer: Any) -> None:
+        """Draw a parsed answer (or its text) onto an image or a frame."""
+        canvas.label(written(answer))
+
+
+@lru_cache(maxsize=8192)
+def _truth(task: Task, text: str | None, data_type: str) -> Any:
+    if text is None:
+        return None
+    try:
+        return task.read_truth(text, data_type)
+    except Unparsed:
+        return None
+
+
+def written(answer: Any) -> str:
+    """An answer as the body text that a model would write: JSON for a mapping, a list or a model, plain text else."""
+    if isinstance(answer, str):
+        return answer
+    if isinstance(answer, BaseModel):
+        return answer.model_dump_json(exclude_none=True)
+    return json.dumps(answer) if isinstance(answer, dict | list | int | float) else str(answer)
+
+
+def modality(sample: Mapping[str, Any]) -> str:
+    """`image` or `video`; the mixed `video-image` of some evaluation files counts as video."""
+    return "image" if sample["data_type"].strip().lower() == "image" else "video"

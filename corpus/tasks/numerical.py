@@ -1,0 +1,65 @@
+"""Numerical: a question whose answer is one number that is right or wrong.
+
+Answer   a number
+Reward   1 where it equals the truth at two decimals, else 0
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from corpus.numbers import Quantity, comparable, equal_at_two_decimals, read_number, units_agree
+from corpus.task import Batch, Example, Scores, Task, modality
+
+
+def released_number(text: str | None) -> float | None:
+    """What the released reward takes for a number: float() once the commas are gone."""
+    try:
+        return float((text or "").replace(",", ""))
+    except ValueError:
+        return None
+
+
+class Numerical(Task):
+    """One number, exact."""
+
+    name = "numerical"
+    ask = "Answer with the number and nothing else."
+    reply_example = "3.14"
+    Answer = Quantity
+    examples = (
+        Example("1,234.50", truth="1234.5", reward=1),
+        Example("2 1/2", truth="2.5", reward=1),
+        Example("40%", truth="0.4", reward=1),
+        Example("12 cm", truth="12", reward=1),
+        Example("0.004", truth="0.001", reward=0),
+        Example("10 cm", truth="10 m", reward=0),
+    )
+
+    def family(self, sample: Mapping[str, Any]) -> str:
+        """Question answering over an image or a video."""
+        return f"{modality(sample)} QA"
+
+    def read(self, text: str, data_type: str) -> Quantity:
+        """A number with what people write round it."""
+        return read_number(text)
+
+    def paper(self, batch: Batch) -> Scores:
+        """Equality of float() after rounding to two decimals."""
+        equal = np.zeros(len(batch))
+        for row, (answer, truth) in enumerate(zip(batch.answers, batch.truths, strict=True)):
+            mine, theirs = released_number(answer), released_number(truth)
+            equal[row] = mine is not None and theirs is not None and round(mine, 2) == round(theirs, 2)
+        return Scores(equal, np.full(len(batch), 0.5))
+
+    def strict(self, batch: Batch) -> Scores:
+        """Equality at two decimals, units agreeing."""
+        read = self.readings(batch)
+        equal = np.zeros(len(read.rows))
+        for row, (answer, truth) in enumerate(zip(read.answers, read.truths, strict=True)):
+            if not units_agree(answer, truth) and not answer.percent and not truth.percent:
+                read.reasons[read.rows[row]] = "unit_differs"
+            else:
+                equal[row] = any(equal_at_two_decimals(mine, theirs) for mine, theirs in comparable(answer, truth))
+        return read.scores(equal)

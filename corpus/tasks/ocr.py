@@ -1,0 +1,64 @@
+"""OCR: read the text in the picture.
+
+Answer   the text
+Reward   1 − word error rate, floored at 0
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from corpus.overlap import edit_error, normalised, released_word_errors, words
+from corpus.task import MAX_ANSWER_CHARACTERS, Batch, Example, Scores, Task, Unparsed, modality
+
+READ_AT_LEAST = 0.5  # of the characters; what gets fewer right has not read the text
+
+
+class Ocr(Task):
+    """The text as it stands in the picture."""
+
+    name = "OCR"
+    ask = "Answer with the text exactly as it is written, without comment or quotation marks."
+    reply_example = "EXIT 12"
+    examples = (
+        Example("Hello World", truth="Hello World", reward=1),
+        Example("hello  world", truth="Hello World", reward=1),
+        Example("Hello Warld", truth="Hello World", reward=(1 - 1 / 11 + 0.5) / 2),
+        Example("Hi there you", truth="Hello World", reward=0),
+    )
+
+    def family(self, sample: Mapping[str, Any]) -> str:
+        """Question answering over an image or a video."""
+        return f"{modality(sample)} QA"
+
+    def read(self, text: str, data_type: str) -> str:
+        """The text, normalised."""
+        if len(text) > MAX_ANSWER_CHARACTERS:
+            raise Unparsed("answer_too_long")
+        text = normalised(text)
+        if not text:
+            raise Unparsed("empty_answer")
+        return text
+
+    def paper(self, batch: Batch) -> Scores:
+        """1 − word error rate over white space."""
+        accuracy = [
+            0.0 if truth is None else max(0.0, min(1.0, 1.0 - released_word_errors(truth, answer or "")))
+            for answer, truth in zip(batch.answers, batch.truths, strict=True)
+        ]
+        return Scores(np.array(accuracy, dtype=float), np.full(len(batch), 0.5))
+
+    def strict(self, batch: Batch) -> Scores:
+        """Half by characters, half by words; nothing for a text of which less than half is right."""
+        read = self.readings(batch)
+        pairs = list(zip(read.answers, read.truths, strict=True))
+        by_character = 1 - np.array([edit_error(truth, answer) for answer, truth in pairs], dtype=float)
+        by_word = 1 - np.array([_word_error(truth, answer) for answer, truth in pairs], dtype=float)
+        accuracy = np.where(by_character >= READ_AT_LEAST, (by_character + by_word) / 2, 0.0)
+        return read.scores(accuracy, characters=by_character, words=by_word)
+
+
+def _word_error(truth: str, answer: str) -> float:
+    wanted = words(truth)
+    return edit_error(wanted, words(answer)) if wanted else float(truth != answer)

@@ -1,0 +1,74 @@
+"""Regression: a question whose answer is one number that can be nearly right, such as a distance or an age.
+
+Answer   a number
+Reward   mean relative accuracy: the share of the thresholds 0.50, 0.55 … 0.95 that 1 − relative error is above
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from corpus.numbers import Quantity, comparable, equal_at_two_decimals, read_number, units_agree
+from corpus.task import Batch, Example, Scores, Task, modality
+from corpus.tasks.numerical import released_number
+
+# The released reward computes in 32-bit floats, where 1 − 0.90 is above 0.1: an answer of 9 for 10 passes 0.90 there.
+_SINGLE_THRESHOLDS = (0.5 + 0.05 * np.arange(10)).astype(np.float32)
+_MARGINS = (10 - np.arange(10)) * 0.05  # 0.50, 0.45 … 0.05, by counting down to keep 0.1 a 0.1
+_ROUNDING = 1e-9
+
+
+class Regression(Task):
+    """One number, the nearer the better."""
+
+    name = "regression"
+    ask = "Answer with your best estimate as one number and nothing else."
+    reply_example = "42.7"
+    Answer = Quantity
+    examples = (
+        Example("10", truth="10", reward=1),
+        Example("9", truth="10", reward=0.8),
+        Example("5", truth="10", reward=0),
+        Example("0", truth="0", reward=1),
+        Example("1", truth="0", reward=0),
+    )
+
+    def family(self, sample: Mapping[str, Any]) -> str:
+        """Question answering over an image or a video."""
+        return f"{modality(sample)} QA"
+
+    def read(self, text: str, data_type: str) -> Quantity:
+        """A number with what people write round it."""
+        return read_number(text)
+
+    def paper(self, batch: Batch) -> Scores:
+        """Mean relative accuracy in 32-bit floats."""
+        pairs = [(released_number(a), released_number(t)) for a, t in zip(batch.answers, batch.truths, strict=True)]
+        there = np.array([mine is not None and theirs is not None for mine, theirs in pairs], dtype=bool)
+        with np.errstate(all="ignore"):
+            numbers = np.array([(mine or 0.0, theirs or 0.0) for mine, theirs in pairs]).reshape(-1, 2)
+            mine, theirs = numbers.astype(np.float32).T
+            error = np.abs(mine - theirs) / (np.abs(theirs) + np.float32(1e-8))
+            passed = (error[:, None] < (np.float32(1) - _SINGLE_THRESHOLDS)).sum(axis=1)
+        share = (passed.astype(np.float32) / np.float32(10)).astype(np.float64)
+        return Scores(np.where(there, share, 0.0), np.full(len(batch), 0.5))
+
+    def strict(self, batch: Batch) -> Scores:
+        """Mean relative accuracy in full precision; where the truth is 0, whether the answer is 0 at two decimals."""
+        read = self.readings(batch)
+        best = np.zeros(len(read.rows))
+        for row, (answer, truth) in enumerate(zip(read.answers, read.truths, strict=True)):
+            if not units_agree(answer, truth) and not answer.percent and not truth.percent:
+                read.reasons[read.rows[row]] = "unit_differs"
+            else:
+                best[row] = max(relative_accuracy(mine, theirs) for mine, theirs in comparable(answer, truth))
+        return read.scores(best)
+
+
+def relative_accuracy(answer: float, truth: float) -> float:
+    """Share of the ten thresholds that 1 − |answer − truth| / |truth| is above."""
+    if truth == 0:
+        return float(equal_at_two_decimals(answer, truth))
+    error = abs(answer - truth) / abs(truth)
+    return float((error < _MARGINS - _ROUNDING).mean())

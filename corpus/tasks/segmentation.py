@@ -1,0 +1,208 @@
+"""Segmentation: prompt a mask with a box round the object, three points on it and three beside it.
+
+Answer   {"boxes": [x1, y1, x2, y2], "positive_points": [3×[x, y]], "negative_points": [3×[x, y]]}, 0–1000;
+         for a video also "time": t, the second of the frame that they are for
+Reward   image ½ box IoU + ¼ positive + ¼ negative; video 0.3 box IoU + 0.3 time + 0.2 positive + 0.2 negative
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from corpus.canvas import Canvas
+from corpus.geometry import Floats, box_iou, closeness, match_distance
+from corpus.json_answers import floats, objects, points, stacked, strict_box, strict_object, strict_points, strict_time
+from corpus.masks import MaskTruth, mask_truth
+from corpus.task import Batch, Example, Scores, Task, modality
+
+IMAGE_KEYS = frozenset({"boxes", "positive_points", "negative_points"})
+VIDEO_KEYS = IMAGE_KEYS | {"time"}
+SIGMA = 50.0  # of point distances, in 1000ths of the picture
+TIME_SCALE_S = 2.0
+HIT = 0.5  # the box IoU from which on points and time count in full; below it they count in proportion
+IMAGE_WEIGHTS = (0.5, 0.0, 0.25, 0.25)  # box, time, positive, negative
+VIDEO_WEIGHTS = (0.3, 0.3, 0.2, 0.2)
+
+_ASK = (
+    "Point out the object that is asked for, as JSON that can prompt a segmentation model:{time} the box round it, "
+    "three points that lie on it (positive_points) and three points near it that do not (negative_points). A box is "
+    "[x1, y1, x2, y2] and a point [x, y], in whole numbers from 0 to 1000, where 1000 is the full width for x and the "
+    "full height for y."
+)
+_TIME = " the second of a frame in which it is well visible (time),"
+_EXAMPLE = (
+    '"boxes": [35, 227, 437, 932], "positive_points": [[150, 300], [230, 550], [320, 870]], '
+    '"negative_points": [[20, 200], [470, 500], [250, 960]]}'
+)
+
+
+class Prompt(BaseModel):
+    """A box, three points on the object and three beside it, 0–1000; for a video the second they are for."""
+
+    boxes: tuple[float, float, float, float]
+    positive_points: list[tuple[float, float]]
+    negative_points: list[tuple[float, float]]
+    time: float | None = None
+
+
+class Segmentation(Task):
+    """What one would click on to have the object cut out."""
+
+    name = "segmentation"
+    ask = _ASK.replace("{time}", "")
+    reply_example = "{" + _EXAMPLE
+    Answer = Prompt
+    examples = (
+        Example(
+            {"boxes": [0, 0, 9, 9], "positive_points": [[1, 1], [2, 2], [3, 3]], "negative_points": [[20, 20]] * 3},
+            truth={
+                "boxes": [0, 0, 9, 9],
+                "positive_points": [[3, 3], [1, 1], [2, 2]],
+                "negative_points": [[20, 20]] * 3,
+            },
+            reward=1,
+        ),
+        Example(
+            {"boxes": [500, 500, 600, 600], "positive_points": [[1, 1]] * 3, "negative_points": [[20, 20]] * 3},
+            truth={"boxes": [0, 0, 9, 9], "positive_points": [[1, 1]] * 3, "negative_points": [[20, 20]] * 3},
+            reward=0,
+        ),
+    )
+
+    def template_for(self, data_type: str) -> str:
+        """Videos are also asked for the second."""
+        image = super().template_for(data_type)
+        if modality({"data_type": data_type}) == "image":
+            return image
+        return image.replace(self.ask, _ASK.replace("{time}", _TIME)).replace(
+            "{" + _EXAMPLE, '{"time": 15.2, ' + _EXAMPLE
+        )
+
+    def family(self, sample: Mapping[str, Any]) -> str:
+        """Image or video segmentation."""
+        return f"{modality(sample)} segmentation"
+
+    def read(self, text: str, data_type: str) -> dict[str, Any]:
+        """The box, the points and, for a video, the time."""
+        video = modality({"data_type": data_type}) == "video"
+        found = strict_object(text, VIDEO_KEYS if video else IMAGE_KEYS)
+        if video:
+            strict_time(found["time"])
+        strict_box(found["boxes"])
+        strict_points(found["positive_points"])
+        strict_points(found["negative_points"])
+        return found
+
+    def paper(self, batch: Batch) -> Scores:
+        """Distances to the annotator's own points; 0.5 of structure for numbers in the right places."""
+        kinds = np.array([_released_kind(data_type) for data_type in batch.data_types])
+        found, true = objects(batch.answers), objects(batch.truths, repeat=True)
+        (boxes, a_box), (true_boxes, b_box) = _columns(found, true, "boxes", (4,))
+        (positive, a_pos), (true_positive, b_pos) = _columns(found, true, "positive_points", (3, 2))
+        (negative, a_neg), (true_negative, b_neg) = _columns(found, true, "negative_points", (3, 2))
+        is_time = np.array([isinstance(answer.get("time"), int | float) for answer in found])
+        pointed, complete = a_pos & a_neg & b_pos & b_neg, a_box & a_pos & a_neg
+        iou = np.where(a_box & b_box, box_iou(boxes, true_boxes), 0.0)
+        on, on_overflows = _released_closeness(positive, true_positive)
+        off, off_overflows = _released_closeness(negative, true_negative)
+        gap, timed = _time_gaps(found, true)
+        with np.errstate(over="ignore", invalid="ignore"):
+            video = 0.3 * iou + 0.3 * np.exp(-gap / TIME_SCALE_S) + 0.2 * on + 0.2 * off
+        image = 0.5 * iou + 0.25 * on + 0.25 * off
+        accuracy = np.where(kinds == "image", image, np.where((kinds == "video") & timed, video, 0.0))
+        accuracy[~pointed | on_overflows | off_overflows] = 0.0
+        sound = complete & ((kinds == "image") | ((kinds == "video") & is_time))
+        return Scores(accuracy, np.where(sound, 0.5, 0.0))
+
+    def strict(self, batch: Batch) -> Scores:
+        """Points and time count only as far as the box is right; masks judge where the source has them."""
+        read = self.readings(batch)
+        masks = [mask_truth(batch.sources[row]) for row in read.rows]
+        kinds = [modality({"data_type": batch.data_types[row]}) for row in read.rows]
+        parts = self._parts_by_points(read.answers, read.truths)
+        for row, (answer, truth, mask) in enumerate(zip(read.answers, read.truths, masks, strict=True)):
+            if mask is not None:
+                parts[row] = _parts_by_mask(answer, truth, mask)
+        weights = np.array([IMAGE_WEIGHTS if kind == "image" else VIDEO_WEIGHTS for kind in kinds]).reshape(-1, 4)
+        iou, time, on, off = parts.T
+        accuracy = np.minimum(1.0, iou / HIT) * (weights * parts).sum(axis=1)
+        return read.scores(
+            accuracy,
+            iou=iou,
+            time=np.where(weights[:, 1] > 0, time, np.nan),
+            positive=on,
+            negative=off,
+            judged_by_mask=np.array([float(mask is not None) for mask in masks]),
+        )
+
+    def _parts_by_points(self, answers: list[dict[str, Any]], truths: list[dict[str, Any]]) -> Floats:
+        """Box IoU, time, positive and negative closeness (n, 4) where the truth is points that somebody chose."""
+        (boxes, _), (true_boxes, _) = _columns(answers, truths, "boxes", (4,))
+        (positive, _), (true_positive, _) = _columns(answers, truths, "positive_points", (3, 2))
+        (negative, _), (true_negative, _) = _columns(answers, truths, "negative_points", (3, 2))
+        gap = np.array(
+            [a.get("time", 0.0) - t.get("time", 0.0) for a, t in zip(answers, truths, strict=True)], dtype=float
+        )
+        return np.stack(
+            [
+                box_iou(boxes, true_boxes),
+                np.exp(-np.abs(gap) / TIME_SCALE_S),
+                closeness(match_distance(positive, true_positive), SIGMA),
+                closeness(match_distance(negative, true_negative), SIGMA),
+            ],
+            axis=1,
+        ).reshape(-1, 4)
+
+    def draw(self, canvas: Canvas, answer: Prompt) -> None:
+        """The box, the points with plus and minus, and the moment on the timeline strip."""
+        canvas.box(answer.boxes, at_s=answer.time)
+        for point in answer.positive_points:
+            canvas.point(point, positive=True, at_s=answer.time)
+        for point in answer.negative_points:
+            canvas.point(point, positive=False, at_s=answer.time)
+        if answer.time is not None:
+            canvas.span(answer.time, answer.time)
+
+
+def _released_kind(data_type: str) -> str:
+    return data_type.lower()
+
+
+def _columns(found: list[dict[str, Any]], true: list[dict[str, Any]], key: str, shape: tuple[int, ...]) -> Any:
+    read = points if shape == (3, 2) else lambda value: floats(value, *shape)
+    return tuple(stacked([read(row.get(key)) for row in rows], shape) for rows in (found, true))
+
+
+def _released_closeness(a: Floats, b: Floats) -> tuple[Floats, Any]:
+    """Closeness of points, and where Python's `d ** 2` overflows, which voids the released accuracy."""
+    distance = match_distance(a, b)
+    with np.errstate(over="ignore"):
+        overflows = np.isfinite(distance) & np.isinf(distance**2)
+    return closeness(distance, SIGMA), overflows
+
+
+def _time_gaps(found: list[dict[str, Any]], true: list[dict[str, Any]]) -> tuple[Floats, Any]:
+    gaps, timed = np.zeros(len(found)), np.zeros(len(found), dtype=bool)
+    for row, (answer, truth) in enumerate(zip(found, true, strict=True)):
+        mine, theirs = answer.get("time"), truth.get("time")
+        if isinstance(mine, int | float) and isinstance(theirs, int | float):
+            try:
+                gaps[row] = abs(float(mine) - float(theirs))
+                timed[row] = True
+            except OverflowError:  # an int too large for a float: no accuracy, but the structure stands
+                pass
+    return gaps, timed
+
+
+def _parts_by_mask(answer: dict[str, Any], truth: dict[str, Any], mask: MaskTruth) -> list[float]:
+    """Box IoU, time, positive and negative closeness where the truth is the mask itself, at the answered second."""
+    time = answer.get("time", 0.0)
+    frame = mask.at(time)
+    if frame is None:  # the object is not in the picture at that time
+        return [0.0, 0.0, 0.0, 0.0]
+    iou = box_iou(np.array([answer["boxes"]], dtype=float), np.array([frame.box], dtype=float))[0]
+    on = closeness(frame.distances_to_object(answer["positive_points"]), SIGMA).mean()
+    off = closeness(frame.depths_in_object(answer["negative_points"]), SIGMA).mean()
+    return [float(iou), 1.0, float(on), float(off)]

@@ -1,0 +1,73 @@
+"""Spatial grounding: put a box round the described object in an image.
+
+Answer   {"boxes": [x1, y1, x2, y2]}, 0–1000 by width and height
+Reward   intersection over union of the two boxes, from 0 to 1
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from corpus.canvas import Canvas
+from corpus.geometry import box_iou
+from corpus.json_answers import floats, objects, stacked, strict_box, strict_object
+from corpus.task import Batch, Example, Scores, Task
+
+KEYS = frozenset({"boxes"})
+
+
+class Place(BaseModel):
+    """One box, 0–1000."""
+
+    boxes: tuple[float, float, float, float]
+
+
+class SpatialGrounding(Task):
+    """One box for one described object."""
+
+    name = "spatial grounding"
+    ask = (
+        "Give the box round the object that is asked for, as JSON with [x1, y1, x2, y2]: the left, top, right and "
+        "bottom edges as whole numbers from 0 to 1000, where 1000 is the full width for x and the full height for y."
+    )
+    reply_example = '{"boxes": [35, 227, 437, 932]}'
+    Answer = Place
+    examples = (
+        Example({"boxes": [0, 0, 100, 100]}, truth={"boxes": [0, 0, 100, 200]}, reward=0.5),
+        Example({"boxes": [0, 0, 0, 0]}, truth={"boxes": [0, 0, 100, 200]}, reward=0),
+        Example({"boxes": [[0, 0, 100, 200]]}, truth={"boxes": [0, 0, 100, 200]}, reward=1),
+    )
+
+    def family(self, sample: Mapping[str, Any]) -> str:
+        """Always spatial grounding."""
+        return "spatial grounding"
+
+    def read(self, text: str, data_type: str) -> dict[str, Any]:
+        """{"boxes": [x1, y1, x2, y2]}; a list of just one box is that box, since some released rows have it so."""
+        found = strict_object(text, KEYS)
+        boxes = found["boxes"]
+        if type(boxes) is list and len(boxes) == 1 and type(boxes[0]) is list:
+            found["boxes"] = boxes = boxes[0]
+        strict_box(boxes)
+        return found
+
+    def paper(self, batch: Batch) -> Scores:
+        """Box IoU of any four numbers; 0.5 of structure for any four numbers."""
+        boxes, there = stacked([floats(found.get("boxes"), 4) for found in objects(batch.answers)], (4,))
+        truths = objects(batch.truths, repeat=True)
+        true_boxes, known = stacked([floats(found.get("boxes"), 4) for found in truths], (4,))
+        return Scores(np.where(there & known, box_iou(boxes, true_boxes), 0.0), np.where(there, 0.5, 0.0))
+
+    def strict(self, batch: Batch) -> Scores:
+        """Box IoU of two proper boxes."""
+        read = self.readings(batch)
+        boxes = np.array([found["boxes"] for found in read.answers], dtype=np.float64).reshape(-1, 4)
+        true_boxes = np.array([found["boxes"] for found in read.truths], dtype=np.float64).reshape(-1, 4)
+        overlap = box_iou(boxes, true_boxes)
+        return read.scores(overlap, iou=overlap)
+
+    def draw(self, canvas: Canvas, answer: Place) -> None:
+        """The box."""
+        canvas.box(answer.boxes)

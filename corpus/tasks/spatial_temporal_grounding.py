@@ -1,0 +1,127 @@
+"""Spatio-temporal grounding: find when something happens in a video and where it is in each second of that time.
+
+Answer   {"time": [start, end], "boxes": {"9": [x1, y1, x2, y2], …}}, seconds; one box, 0–1000, a whole second
+Reward   half the overlap of the spans, half the mean box IoU over every second that either answer or truth names
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from corpus.canvas import Canvas
+from corpus.geometry import box_iou, row_means, span_iou
+from corpus.json_answers import floats, objects, stacked, strict_boxes, strict_object, strict_span
+from corpus.task import Batch, Example, Scores, Task
+from corpus.tasks.tracking import shared_keys, track_structure
+
+KEYS = frozenset({"time", "boxes"})
+
+
+class Tube(BaseModel):
+    """A span in seconds and one box a whole second, 0–1000."""
+
+    time: tuple[float, float]
+    boxes: dict[int, tuple[float, float, float, float]]
+
+
+class SpatialTemporalGrounding(Task):
+    """A span, and a box for each whole second in it."""
+
+    name = "spatial-temporal grounding"
+    ask = (
+        "Give the time span in which this happens in the video, and the box round the object or person in question "
+        "for every whole second in that span, as JSON. Times are seconds from the beginning of the video; each key of "
+        '"boxes" is a whole second within the span, both ends included. A box is [x1, y1, x2, y2]: the left, top, '
+        "right and bottom edges as whole numbers from 0 to 1000, where 1000 is the full width for x and the full "
+        "height for y."
+    )
+    reply_example = (
+        '{"time": [8.1, 11.5], "boxes": {"9": [317, 422, 582, 997], "10": [332, 175, 442, 369], '
+        '"11": [340, 180, 450, 370]}}'
+    )
+    Answer = Tube
+    examples = (
+        Example(
+            {"time": [1, 2], "boxes": {"1": [0, 0, 10, 10], "2": [0, 0, 10, 10]}},
+            truth={"time": [1, 2], "boxes": {"1": [0, 0, 10, 10], "2": [0, 0, 10, 20]}},
+            reward=0.875,
+            data_type="video",
+        ),
+        Example(
+            {"time": [1, 2], "boxes": {"1": [0, 0, 10, 10]}},
+            truth={"time": [1, 2], "boxes": {"1": [0, 0, 10, 10], "2": [0, 0, 10, 20]}},
+            reward=0.75,
+            data_type="video",
+        ),
+    )
+
+    def family(self, sample: Mapping[str, Any]) -> str:
+        """Always spatio-temporal grounding."""
+        return "spatio-temporal grounding"
+
+    def read(self, text: str, data_type: str) -> dict[str, Any]:
+        """{"time": [start, end], "boxes": {"9": box, …}}."""
+        found = strict_object(text, KEYS)
+        strict_span(found["time"])
+        return {"time": found["time"], "boxes": strict_boxes(found["boxes"], first=0)}
+
+    def paper(self, batch: Batch) -> Scores:
+        """Half span IoU, half mean box IoU over the keys that both have, so that a missing second costs nothing."""
+        found, true = objects(batch.answers), objects(batch.truths, repeat=True)
+        spans, there = stacked([floats(answer.get("time"), 2) for answer in found], (2,))
+        true_spans, known = stacked([floats(truth.get("time"), 2) for truth in true], (2,))
+        tiou = np.where(there & known, span_iou(spans, true_spans), 0.0)
+        structure = np.array([tube_structure(answer) for answer in found]) + shared_keys(found, true)
+        return Scores(0.5 * tiou + 0.5 * mean_over_shared(found, true), structure)
+
+    def strict(self, batch: Batch) -> Scores:
+        """Half span IoU, half mean box IoU over the seconds of either side, one that only one side names counting 0."""
+        read = self.readings(batch)
+        count = len(read.rows)
+        spans = np.array([answer["time"] for answer in read.answers], dtype=float).reshape(-1, 2)
+        true_spans = np.array([truth["time"] for truth in read.truths], dtype=float).reshape(-1, 2)
+        tiou = span_iou(spans, true_spans)
+        seconds = np.zeros(count)
+        boxes, true_boxes, rows = [], [], []
+        for row, (answer, truth) in enumerate(zip(read.answers, read.truths, strict=True)):
+            mine, theirs = answer["boxes"], truth["boxes"]
+            shared = [second for second in theirs if second in mine]
+            seconds[row] = len(mine) + len(theirs) - len(shared)
+            boxes += [mine[second] for second in shared]
+            true_boxes += [theirs[second] for second in shared]
+            rows += [row] * len(shared)
+        overlaps = box_iou(
+            np.array(boxes, dtype=float).reshape(-1, 4), np.array(true_boxes, dtype=float).reshape(-1, 4)
+        )
+        where = np.array(rows, dtype=np.intp)
+        mean_iou = np.bincount(where, weights=overlaps, minlength=count) / np.maximum(seconds, 1)
+        shared_share = np.bincount(where, minlength=count) / np.maximum(seconds, 1)
+        return read.scores(0.5 * tiou + 0.5 * mean_iou, tiou=tiou, mean_iou=mean_iou, seconds_shared=shared_share)
+
+    def draw(self, canvas: Canvas, answer: Tube) -> None:
+        """A bar on the timeline strip, and the box of the second that the canvas shows."""
+        canvas.span(*answer.time)
+        canvas.track(answer.boxes)
+
+
+def tube_structure(answer: dict[str, Any]) -> float:
+    """0.25 of structure for two things as time and four numbers a box, as the released reward gives it."""
+    time = answer.get("time")
+    return track_structure(answer) if isinstance(time, list) and len(time) == 2 else 0.0
+
+
+def mean_over_shared(answers: list[dict[str, Any]], truths: list[dict[str, Any]]) -> np.ndarray[Any, Any]:
+    """Mean IoU over the keys that both have, whatever they are; what is no box has IoU 0."""
+    boxes, true_boxes, rows = [], [], []
+    for row, (answer, truth) in enumerate(zip(answers, truths, strict=True)):
+        mine, theirs = answer.get("boxes"), truth.get("boxes")
+        if isinstance(mine, dict) and isinstance(theirs, dict):
+            shared = [key for key in mine if key in theirs]
+            rows += [row] * len(shared)
+            boxes += [floats(mine[key], 4) for key in shared]
+            true_boxes += [floats(theirs[key], 4) for key in shared]
+    (a, there), (b, known) = stacked(boxes, (4,)), stacked(true_boxes, (4,))
+    overlaps = np.where(there & known, box_iou(a, b), 0.0)
+    return row_means(overlaps, np.array(rows, dtype=np.intp), len(answers))

@@ -1,0 +1,70 @@
+"""Temporal grounding: find when the described event happens in a video.
+
+Answer   {"time": [start, end]}, in seconds
+Reward   overlap of the two spans over the length that they cover together, from 0 to 1
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from corpus.canvas import Canvas
+from corpus.geometry import span_iou
+from corpus.json_answers import floats, objects, stacked, strict_object, strict_span
+from corpus.task import Batch, Example, Scores, Task
+
+KEYS = frozenset({"time"})
+
+
+class Span(BaseModel):
+    """A span of a video in seconds."""
+
+    time: tuple[float, float]
+
+
+class TemporalGrounding(Task):
+    """One span of seconds for one described event."""
+
+    name = "temporal grounding"
+    ask = (
+        "Give the time span in which this happens in the video, as JSON with the start and the end in seconds from "
+        "the beginning of the video."
+    )
+    reply_example = '{"time": [12.3, 25.7]}'
+    Answer = Span
+    examples = (
+        Example({"time": [2, 6]}, truth={"time": [4, 8]}, reward=1 / 3, data_type="video"),
+        Example({"time": [0, 1]}, truth={"time": [4, 8]}, reward=0, data_type="video"),
+        Example({"time": [8, 4]}, truth={"time": [4, 8]}, reward=0, data_type="video"),
+    )
+
+    def family(self, sample: Mapping[str, Any]) -> str:
+        """Always temporal grounding."""
+        return "temporal grounding"
+
+    def read(self, text: str, data_type: str) -> dict[str, Any]:
+        """{"time": [start, end]}."""
+        found = strict_object(text, KEYS)
+        strict_span(found["time"])
+        return found
+
+    def paper(self, batch: Batch) -> Scores:
+        """Span IoU of any two numbers; 0.5 of structure for any two numbers."""
+        spans, there = stacked([floats(found.get("time"), 2) for found in objects(batch.answers)], (2,))
+        truths = objects(batch.truths, repeat=True)
+        true_spans, known = stacked([floats(found.get("time"), 2) for found in truths], (2,))
+        return Scores(np.where(there & known, span_iou(spans, true_spans), 0.0), np.where(there, 0.5, 0.0))
+
+    def strict(self, batch: Batch) -> Scores:
+        """Span IoU of two proper spans."""
+        read = self.readings(batch)
+        spans = np.array([found["time"] for found in read.answers], dtype=np.float64).reshape(-1, 2)
+        true_spans = np.array([found["time"] for found in read.truths], dtype=np.float64).reshape(-1, 2)
+        overlap = span_iou(spans, true_spans)
+        return read.scores(overlap, tiou=overlap)
+
+    def draw(self, canvas: Canvas, answer: Span) -> None:
+        """A bar on the timeline strip."""
+        canvas.span(*answer.time)

@@ -1,0 +1,133 @@
+"""Tracking: follow the object that is given by its box in the first frame.
+
+Answer   {"boxes": {"1": [x1, y1, x2, y2], "2": [..], …}}, 0–1000, one box a second, key "1" the first frame
+Reward   mean box IoU over the true frames, a missing frame counting 0
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from corpus.canvas import Canvas
+from corpus.geometry import box_iou, row_means
+from corpus.json_answers import floats, objects, stacked, strict_boxes, strict_object
+from corpus.task import Batch, Example, Scores, Task, Unparsed
+
+KEYS = frozenset({"boxes"})
+GIVEN = 1  # the key of the frame whose box the question gives away
+
+
+class Track(BaseModel):
+    """One box a second by frame number, 0–1000; frame k is second k − 1."""
+
+    boxes: dict[int, tuple[float, float, float, float]]
+
+
+class Tracking(Task):
+    """One box a second for the object given in the first frame."""
+
+    name = "tracking"
+    ask = (
+        "The box in the question is where the object is in the first frame. Follow it through the video, one frame a "
+        'second: give JSON with one box for each frame, where key "1" is the first frame, "2" is one second later and '
+        "so on (32 frames at most). A box is [x1, y1, x2, y2]: the left, top, right and bottom edges as whole numbers "
+        "from 0 to 1000, where 1000 is the full width for x and the full height for y."
+    )
+    reply_example = '{"boxes": {"1": [405, 230, 654, 463], "2": [435, 223, 678, 446], "3": [415, 203, 691, 487]}}'
+    Answer = Track
+    examples = (
+        Example(
+            {"boxes": {"1": [0, 0, 100, 100], "2": [0, 0, 100, 100]}},
+            truth={"boxes": {"1": [0, 0, 100, 100], "2": [0, 0, 100, 200]}},
+            reward=0.5,
+            data_type="video",
+        ),
+        Example(
+            {"boxes": {"1": [0, 0, 100, 100]}},
+            truth={"boxes": {"1": [0, 0, 100, 100], "2": [0, 0, 100, 200]}},
+            reward=0,
+            data_type="video",
+        ),
+    )
+
+    def family(self, sample: Mapping[str, Any]) -> str:
+        """Always tracking."""
+        return "tracking"
+
+    def read(self, text: str, data_type: str) -> dict[str, Any]:
+        """{"boxes": {"1": box, "2": box, …}}."""
+        found = strict_object(text, KEYS)
+        return {"boxes": strict_boxes(found["boxes"], first=GIVEN)}
+
+    def read_truth(self, text: str, data_type: str) -> dict[str, Any]:
+        """A truth needs a frame beyond the given one, or there is nothing to score."""
+        found = self.read(text, data_type)
+        if not found["boxes"].keys() - {GIVEN}:
+            raise Unparsed("only_the_given_frame")
+        return found
+
+    def paper(self, batch: Batch) -> Scores:
+        """Mean IoU over the true frames, the given one too; structure for four numbers a box and for shared keys."""
+        found, true = objects(batch.answers), objects(batch.truths, repeat=True)
+        structure = np.array([track_structure(answer) for answer in found]) + shared_keys(found, true)
+        return Scores(mean_over_truth(found, true), structure)
+
+    def strict(self, batch: Batch) -> Scores:
+        """Mean IoU over the true frames but the given one."""
+        read = self.readings(batch)
+        counts = np.zeros(len(read.rows))
+        boxes, true_boxes, rows = [], [], []
+        for row, (answer, truth) in enumerate(zip(read.answers, read.truths, strict=True)):
+            mine, theirs = answer["boxes"], truth["boxes"]
+            counts[row] = len(theirs) - (GIVEN in theirs)
+            shared = [frame for frame in theirs if frame != GIVEN and frame in mine]
+            boxes += [mine[frame] for frame in shared]
+            true_boxes += [theirs[frame] for frame in shared]
+            rows += [row] * len(shared)
+        where = np.array(rows, dtype=np.intp)
+        overlaps = box_iou(
+            np.array(boxes, dtype=float).reshape(-1, 4), np.array(true_boxes, dtype=float).reshape(-1, 4)
+        )
+        answered = np.bincount(where, minlength=len(read.rows))
+        accuracy = np.bincount(where, weights=overlaps, minlength=len(read.rows)) / np.maximum(counts, 1)
+        return read.scores(
+            accuracy,
+            mean_iou=accuracy,
+            frames_answered=answered / np.maximum(counts, 1),
+        )
+
+    def draw(self, canvas: Canvas, answer: Track) -> None:
+        """The box of the frame that the canvas shows, and the path of its centre so far."""
+        canvas.track({frame - GIVEN: box for frame, box in answer.boxes.items()})
+
+
+def track_structure(answer: dict[str, Any]) -> float:
+    """0.25 of structure where every box has four numbers, as the released reward gives it."""
+    boxes = answer.get("boxes")
+    return 0.25 * (isinstance(boxes, dict) and all(floats(box, 4) is not None for box in boxes.values()))
+
+
+def shared_keys(answers: list[dict[str, Any]], truths: list[dict[str, Any]]) -> np.ndarray[Any, Any]:
+    """0.25 times the share of the true keys that the answer has too, as the released reward gives it."""
+    shares = np.zeros(len(answers))
+    for row, (answer, truth) in enumerate(zip(answers, truths, strict=True)):
+        mine, theirs = answer.get("boxes", {}), truth.get("boxes", {})
+        if isinstance(mine, dict) and isinstance(theirs, dict) and theirs:
+            shares[row] = 0.25 * len(mine.keys() & theirs.keys()) / len(theirs)
+    return shares
+
+
+def mean_over_truth(answers: list[dict[str, Any]], truths: list[dict[str, Any]]) -> np.ndarray[Any, Any]:
+    """Mean IoU over the true keys, whatever the keys are; what is no box has IoU 0."""
+    boxes, true_boxes, rows = [], [], []
+    for row, (answer, truth) in enumerate(zip(answers, truths, strict=True)):
+        mine, theirs = answer.get("boxes"), truth.get("boxes")
+        if isinstance(mine, dict) and isinstance(theirs, dict):
+            rows += [row] * len(theirs)
+            boxes += [floats(mine.get(key), 4) for key in theirs]
+            true_boxes += [floats(box, 4) for box in theirs.values()]
+    (a, there), (b, known) = stacked(boxes, (4,)), stacked(true_boxes, (4,))
+    overlaps = np.where(there & known, box_iou(a, b), 0.0)
+    return row_means(overlaps, np.array(rows, dtype=np.intp), len(answers))
