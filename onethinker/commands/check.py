@@ -17,7 +17,7 @@ def check(
     *files: Path,
     reader: str = "onethinker",
     media_root: Annotated[Path | None, Parameter(name="--media-root")] = None,
-    profile: tuple[str, ...] = ("strict", "paper"),
+    profile: Annotated[tuple[str, ...], Parameter(name="--profile", negative="")] = ("strict",),
     where: Where = None,
     format: Format = "table",
     corpus: CorpusUrl = DEFAULT_CORPUS,
@@ -37,7 +37,7 @@ def check(
     media_root
         The folder that their media paths are relative to; each file's own folder when left out.
     profile
-        The reward profiles under which a gold answer must earn full marks; may be given several times.
+        A reward profile under which gold answers must earn full marks; may be given more than once.
     """
     from corpus.check import check_corpus, check_files
 

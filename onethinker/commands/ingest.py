@@ -47,5 +47,7 @@ def ingest(
 
     with Corpus.open(corpus) as opened:
         counts = read_in(opened, reader, paths, media_root=media_root, split=split, limit=limit, teacher=teacher)
-    rows = [{"count": name, "records": number} for name, number in counts.items()]
-    show(pa.Table.from_pylist(rows, schema=pa.schema([("count", pa.string()), ("records", pa.int64())])), format)
+    reasons = sorted(name for name in counts if ": " in name)
+    told = ["records", "samples", "attached", "known", "rejects", *reasons, "traces"]
+    rows = [{"count": counts[name], "of": name} for name in told]
+    show(pa.Table.from_pylist(rows, schema=pa.schema([("count", pa.int64()), ("of", pa.string())])), format)
