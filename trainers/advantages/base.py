@@ -111,8 +111,7 @@ def floats(values: Any) -> Floats:
     """Any array-like as float64, None as NaN; tensors are recognised by their methods, so torch is not imported."""
     if hasattr(values, "detach"):
         values = values.detach().cpu().double().numpy()
-    # Adding zero turns -0.0 into 0.0, whose sort order would otherwise be the rows' own.
-    return np.asarray(values, dtype=np.float64) + 0.0
+    return np.asarray(values, dtype=np.float64)
 
 
 def read(rewards: Floats, groups: Labels, tasks: Labels | None) -> Rows:

@@ -35,7 +35,7 @@ class G2rpo(Estimator):
         result = np.zeros(len(rows.rewards))
         if telling.any():
             within = normal_scores(rows.rewards[telling], rows.group[telling])
-            result[telling] = normal_scores(np.round(within, TIE_DIGITS) + 0.0, rows.task[telling])
+            result[telling] = normal_scores(np.round(within, TIE_DIGITS), rows.task[telling])
         return result, ()
 
 
