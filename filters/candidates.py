@@ -1,5 +1,6 @@
-"""The traces that a selection still considers, as a table in a DuckDB of its own, and why the others left it."""
+"""The traces that a selection still considers, as tables in a DuckDB of its own, and why the others left it."""
 
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
@@ -8,8 +9,11 @@ import pyarrow as pa
 
 from corpus import Corpus
 from corpus.errors import OneThinkerError, near
+from filters.pool import shared
+from filters.score import PRELOAD, in_chunks
 
 MEMORY_LIMIT = "1GB"  # beyond it DuckDB spills to its temporary folder
+POOL_FROM_ROWS = 5_000  # fewer responses are read in less time than processes take to start
 
 # Of the same form as in `filters.verify`: conditions over the sample's columns and those that tell its traces apart.
 _SLICE = """
@@ -23,6 +27,7 @@ _ROWS = """
            s.task, s.problem_type, s.data_type, s.source, s.split, s.licence,
            t.teacher, t.mode, t.prompt_id, t.attempt, t.finish_reason, t.flag, t.output_tokens,
            length(t.response) as characters, length(t.thinking) as thinking_characters,
+           contains(t.response, '</answer>') as closed,
            v.trace_id is not null as verified, v.format, v.structure, v.accuracy, v.reward
     from slice join samples s using (sample_id)
          left join traces t on t.trace_id = slice.trace_id
@@ -30,11 +35,12 @@ _ROWS = """
 
 
 class Candidates:
-    """`candidates` holds one row for each trace still in; steps read it with `sql` and `drop` takes rows out of it.
+    """`candidates` holds the traces still in, `considered` all that there were; steps read them with `sql`.
 
-    Its columns: sample_id, trace_id, task, problem_type, data_type, source, split, licence, teacher, mode, prompt_id,
-    attempt, finish_reason, flag, output_tokens, characters and thinking_characters (of the response), format,
-    structure, accuracy, reward, and `draw`, the row's place in an order that the seed and its trace_id alone decide.
+    Their columns: sample_id, trace_id, task, problem_type, data_type, source, split, licence, teacher, mode, prompt_id,
+    attempt, finish_reason, flag, output_tokens, characters and thinking_characters (of the response), closed (whether
+    it has an `</answer>`), format, structure, accuracy, reward, and `draw`, the row's place in an order that the seed
+    and its trace_id alone decide.
     """
 
     def __init__(
@@ -42,6 +48,7 @@ class Candidates:
     ) -> None:
         self.corpus = corpus
         self.profile = profile
+        self.seed = seed
         self.workers = workers
         self.counts: dict[str, dict[str, int]] = {}
         self._db = duckdb.connect(config={"memory_limit": MEMORY_LIMIT})
@@ -49,21 +56,23 @@ class Candidates:
         arrived = rows.to_arrow_reader(65_536)
         self._db.register("arrived", arrived)
         self._db.execute(
-            """create table candidates as
+            """create table slice as
                select *, sha256($seed || ' ' || coalesce(trace_id, sample_id)) as draw from arrived""",
             {"seed": str(seed)},
         )
         self._db.unregister("arrived")
-        self._db.execute("create table drops (sample_id varchar, trace_id varchar, reason varchar, step varchar)")
         self._db.execute(
-            """insert into drops select sample_id, null, 'no_trace', 'slice' from candidates where trace_id is null;
-               delete from candidates where trace_id is null"""
+            """create table drops (sample_id varchar, trace_id varchar, reason varchar, step varchar);
+               insert into drops select sample_id, null, 'no_trace', 'slice' from slice where trace_id is null;
+               create view considered as select * from slice where trace_id is not null;
+               create view candidates as
+                 select * from considered c where not exists (select 1 from drops d where d.trace_id = c.trace_id)"""
         )
         unknown = "case when verified then 'unscored' else 'unverified' end"
         self.drop("slice", self.sql(f"select trace_id, {unknown} as reason from candidates where reward is null"))
 
     def sql(self, query: str, params: dict[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
-        """A relation over `candidates` and `drops`."""
+        """A relation over `candidates`, `considered` and `drops`."""
         return self._db.sql(query, params=params)
 
     def drop(self, step: str, rows: duckdb.DuckDBPyRelation | pa.Table) -> int:
@@ -74,11 +83,51 @@ class Candidates:
                join (select trace_id, min(reason) as reason from going group by 1) g using (trace_id)""",
             {"step": step},
         )
-        self._db.execute("delete from candidates where trace_id in (select trace_id from going)")
         self._db.unregister("going")
         found = self._db.execute("select reason, count(*) from drops where step = $step group by 1", {"step": step})
         self.counts[step] = dict(found.fetchall())
         return sum(self.counts[step].values())
+
+    def read(self, columns: str, extra: str = "") -> Iterator[pa.Table]:
+        """Tables of trace_id and `columns`, a select list over traces t and samples s, of the traces still in.
+
+        `extra` is an SQL condition that spares reading the others.
+        """
+        texts = self.corpus.sql(
+            f"""select t.trace_id, {columns} from traces t join samples s using (sample_id)
+                where t.mode is distinct from 'judge' {extra and f"and ({extra})"}"""
+        ).to_arrow_reader(8192)
+        with self._db.cursor() as cursor:
+            cursor.register("texts", texts)
+            still = cursor.sql("select x.* from texts x semi join candidates using (trace_id)")
+            for batch in still.to_arrow_reader(8192):
+                yield from in_chunks(pa.Table.from_batches([batch]))
+
+    def judged(self, columns: str, judge: Callable[[pa.Table], pa.Table], extra: str = "") -> pa.Table:
+        """What `judge` says of the texts of the traces still in: (trace_id, reason) where its `reason` is not null.
+
+        `judge` gets tables of `columns` (see `read`) and gives one row with a `reason` for each of theirs; over many
+        rows it runs in the process pool, and must be importable. A response it cannot get through in time is dropped as
+        `timeout`, or with the pool's other words.
+        """
+        ids: list[pa.Table] = []
+
+        def tables() -> Iterator[pa.Table]:
+            for table in self.read(columns, extra):
+                ids.append(table.select(["trace_id"]))
+                yield table.drop_columns(["trace_id"])
+
+        (rows,) = self.sql("select count(*) from candidates").fetchall()[0]
+        if rows < POOL_FROM_ROWS:
+            said = [judge(table) for table in tables()]
+        else:
+            pool = shared(self.workers, preload=PRELOAD)
+            said = list(pool.map(judge, tables(), lambda reason: {"reason": reason}))
+        if not said:
+            return pa.table({"trace_id": pa.array([], pa.string()), "reason": pa.array([], pa.string())})
+        reasons = pa.concat_tables(said)["reason"].cast(pa.string())
+        found = pa.concat_tables(ids).append_column("reason", reasons)
+        return found.filter(found["reason"].is_valid())
 
     def picks(self) -> pa.Table:
         """The survivors (sample_id, trace_id) in the seed's order."""
@@ -89,19 +138,15 @@ class Candidates:
         query = "select sample_id, trace_id, reason from drops order by sample_id, trace_id"
         return self.sql(query).to_arrow_table()
 
-    def columns(self) -> list[str]:
-        """The names of the columns that a step may group by."""
-        return [row[0] for row in self._db.execute("describe candidates").fetchall()]
-
     def require(self, columns: list[str], step: str) -> None:
         """Raise OneThinkerError, with near names, for a column that candidates do not have."""
-        known = self.columns()
+        known = self.sql("select * from candidates limit 0").columns
         for column in columns:
             if column not in known:
                 raise OneThinkerError(f"step '{step}': candidates have no column '{column}'{near(column, known)}")
 
     def close(self) -> None:
-        """Let go of the table."""
+        """Let go of the tables."""
         self._db.close()
 
     def __enter__(self) -> "Candidates":

@@ -51,15 +51,7 @@ def score_lines(
             read = [_read(number, text, profile) for number, text in chunk]
             waiting.append(read)
             good = [line.fields for line in read if line.fault is None]
-            yield as_input(
-                [row["response"] for row in good],
-                [row["ground_truth"] for row in good],
-                [row["problem_type"] for row in good],
-                [row["data_type"] for row in good],
-                _options(good),
-                [_text(row.get("truth")) for row in good],
-                profile=profile,
-            )
+            yield as_input(good, profile)
 
     for numbers in scored(tables(), profile, workers):
         rows = iter(numbers.drop_columns(["components"]).to_pylist())
@@ -123,15 +115,6 @@ def _unknown_type(name: str) -> str | None:
     except OneThinkerError as error:
         return str(error)
     return None
-
-
-def _options(rows: list[dict[str, Any]]) -> list[list[str] | None]:
-    found = [row.get("options") for row in rows]
-    return [[str(o) for o in options] if isinstance(options, list) else None for options in found]
-
-
-def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _written(fields: dict[str, Any], found: dict[str, Any]) -> bytes:

@@ -36,7 +36,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from corpus.errors import OneThinkerError
 
-UNIT_CPU_S = 1.5  # a unit of many rows may use this much processor time before it is taken apart
+UNIT_CPU_S = 1.0  # a unit of many rows may use this much processor time before it is taken apart
 ROW_CPU_S = 2.0  # and a row on its own this much; with the unit's, a bad row costs less than 5 s of one worker
 WALL_S = 30.0  # for work that sleeps for ever without using the processor
 UNIT_AIM_S = 0.15  # units are sized to take about this long
@@ -50,6 +50,79 @@ Future: TypeAlias = futures.Future[tuple[bytes, float]]
 
 
 @dataclass
+class Pool:
+    """Worker processes that are kept warm between calls; `shared()` gives the one of this process.
+
+    `workers` processes are started with the first piece of work. `preload` names modules that the processes' common
+    parent imports once, so that replacing a dead worker costs milliseconds.
+    """
+
+    workers: int
+    preload: tuple[str, ...] = ()
+    _pebble: ProcessPool | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def map(
+        self,
+        work: Work,
+        tables: Iterable[pa.Table],
+        lost: Callable[[str], dict[str, Any]],
+        by: str | None = None,
+        prepare: Callable[[Any], None] | None = None,
+    ) -> Iterator[pa.Table]:
+        """`work(table)` for every table, in order; a few tables are under way at a time.
+
+        `work` is an importable function (or a partial of one) that gives as many rows as it got, each depending on its
+        own row only. Rows are grouped by the column `by`, and before a worker takes rows of one of its values it does
+        `prepare(value)`, off the clock (for imports that only they need). For a row that cannot be done, `lost(reason)`
+        gives the values of the result's columns; reasons are timeout, worker_died, out_of_memory, nested_too_deep. Any
+        other exception out of `work` is raised here.
+        """
+        job = _Job(self, work, lost, by, prepare)
+        under_way: deque[tuple[pa.Table, list[_Unit]]] = deque()
+        try:
+            for table in tables:
+                under_way.append((table, job.begin(table)))
+                if len(under_way) > 2:
+                    yield job.finish(*under_way.popleft())
+            while under_way:
+                yield job.finish(*under_way.popleft())
+        finally:
+            for _, units in under_way:
+                for unit in units:
+                    unit.future.cancel()
+
+    def start(self) -> None:
+        """Start the workers' common parent now, so that its imports run beside the caller's own."""
+        context = _Context()
+        context.set_forkserver_preload([__name__, *self.preload])
+        forkserver.ensure_running()
+
+    def submit(self, *work: Any) -> Future:
+        """Have a worker do `_limited(*work)`."""
+        try:
+            return self._started().schedule(_limited, args=work, timeout=WALL_S)
+        except RuntimeError:  # the pool broke since its last work: the future tells why if it keeps doing so
+            self.close()
+            return self._started().schedule(_limited, args=work, timeout=WALL_S)
+
+    def close(self) -> None:
+        """End the workers; the next piece of work starts new ones."""
+        with self._lock:
+            pebble, self._pebble = self._pebble, None
+        if pebble is not None:
+            pebble.stop()  # type: ignore[no-untyped-call]
+            pebble.join()
+
+    def _started(self) -> ProcessPool:
+        with self._lock:
+            if self._pebble is None:
+                self.start()
+                self._pebble = ProcessPool(self.workers, initializer=_initialise, context=_Context())
+            return self._pebble
+
+
+@dataclass
 class _Unit:
     """Rows of one incoming table that are worked on together."""
 
@@ -60,145 +133,81 @@ class _Unit:
 
 
 @dataclass
-class Pool:
-    """Worker processes that are kept warm between calls; `shared()` gives the one of this process.
+class _Job:
+    """One `Pool.map`: cutting tables into units, and putting together what comes of them."""
 
-    `workers` processes are started with the first piece of work. `preload` names modules that the processes' common
-    parent imports once, so that replacing a dead worker costs milliseconds.
-    """
+    pool: Pool
+    work: Work
+    lost: Callable[[str], dict[str, Any]]
+    by: str | None
+    prepare: Callable[[Any], None] | None
+    rates: dict[object, float] = field(default_factory=dict)  # rows a second of each key, as measured so far
 
-    workers: int
-    preload: tuple[str, ...] = ()
-    lost_workers: int = 0
-    _pebble: ProcessPool | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def map(
-        self,
-        work: Work,
-        tables: Iterable[pa.Table],
-        lost: Callable[[str], dict[str, Any]],
-        by: str | None = None,
-    ) -> Iterator[pa.Table]:
-        """`work(table)` for every table, in order; at most two tables are under way at a time.
-
-        `work` is an importable function (or a partial of one) that gives as many rows as it got, each depending on its
-        own row only. Rows are grouped by the column `by`. For a row that cannot be done, `lost(reason)` gives the
-        values of the result's columns; reasons are timeout, worker_died, out_of_memory, nested_too_deep. Any other
-        exception out of `work` is raised here.
-        """
-        rates: dict[object, float] = {}
-        under_way: deque[tuple[pa.Table, list[_Unit]]] = deque()
-        try:
-            for table in tables:
-                under_way.append((table, self._begin(work, table, by, rates)))
-                if len(under_way) > 2:
-                    yield self._finish(work, *under_way.popleft(), lost, rates)
-            while under_way:
-                yield self._finish(work, *under_way.popleft(), lost, rates)
-        finally:
-            for _, units in under_way:
-                for unit in units:
-                    unit.future.cancel()
-
-    def close(self) -> None:
-        """End the workers; the next piece of work starts new ones."""
-        with self._lock:
-            pebble, self._pebble = self._pebble, None
-        if pebble is not None:
-            pebble.stop()  # type: ignore[no-untyped-call]
-            pebble.join()
-
-    def _begin(self, work: Work, table: pa.Table, by: str | None, rates: dict[object, float]) -> list[_Unit]:
+    def begin(self, table: pa.Table) -> list[_Unit]:
         units = []
-        for key, rows in _groups(table, by):
-            size = int(np.clip(rates.get(key, 200.0) * UNIT_AIM_S, 8, UNIT_ROWS))
+        for key, rows in _groups(table, self.by):
+            size = int(np.clip(self.rates.get(key, 200.0) * UNIT_AIM_S, 8, UNIT_ROWS))
             for start in range(0, len(rows), size):
                 part = rows[start : start + size]
-                piece = table.take(pa.array(part)) if len(part) < table.num_rows else table
-                units.append(_Unit(part, key, piece, self._submit(work, piece)))
+                units.append(self.unit(part, key, table.take(pa.array(part)) if len(part) < len(table) else table))
         return units
 
-    def _finish(
-        self,
-        work: Work,
-        table: pa.Table,
-        units: list[_Unit],
-        lost: Callable[[str], dict[str, Any]],
-        rates: dict[object, float],
-    ) -> pa.Table:
+    def unit(self, rows: np.ndarray, key: object, table: pa.Table) -> _Unit:
+        cpu_s = UNIT_CPU_S if len(table) > 1 else ROW_CPU_S
+        return _Unit(rows, key, table, self.pool.submit(self.work, self.prepare, key, _bytes(table), cpu_s))
+
+    def finish(self, table: pa.Table, units: list[_Unit]) -> pa.Table:
         if not units:
-            return work(table)  # no rows: the function says which columns there are
+            return self.work(table)  # no rows: the function says which columns there are
         done = []
         for unit in units:
-            outcome = self._outcome(unit.future, work, unit.table)
+            outcome = self.outcome(unit)
             if isinstance(outcome, str):
-                outcome = self._row_by_row(work, unit.table, lost, outcome)
-            else:
-                outcome, seconds = outcome
-                rate = unit.table.num_rows / max(seconds, 1e-6)
-                rates[unit.key] = 0.5 * (rates.get(unit.key, rate) + rate)
-            done.append(outcome)
+                done.append(self.row_by_row(unit, outcome))
+                continue
+            rate = len(unit.table) / max(outcome[1], 1e-6)
+            self.rates[unit.key] = 0.5 * (self.rates.get(unit.key, rate) + rate)
+            done.append(outcome[0])
         together = pa.concat_tables(done, promote_options="permissive")
         order = np.concatenate([unit.rows for unit in units])
         if (order[:-1] < order[1:]).all():
             return together
         return together.take(pa.array(np.argsort(order, kind="stable")))
 
-    def _row_by_row(self, work: Work, table: pa.Table, lost: Callable[[str], dict[str, Any]], why: str) -> pa.Table:
+    def row_by_row(self, unit: _Unit, why: str) -> pa.Table:
         """The unit again, a row at a time, keeping what can be done; `why` is what the whole unit failed of."""
         outcomes: list[tuple[pa.Table, float] | str] = [why]
-        if table.num_rows > 1:
-            rows = [table.slice(i, 1) for i in range(table.num_rows)]
-            pending = [self._submit(work, row) for row in rows]
-            outcomes = [self._outcome(future, work, row) for future, row in zip(pending, rows, strict=True)]
+        if len(unit.table) > 1:
+            rows = [self.unit(unit.rows[i : i + 1], unit.key, unit.table.slice(i, 1)) for i in range(len(unit.rows))]
+            outcomes = [self.outcome(row) for row in rows]
         good = next((outcome[0] for outcome in outcomes if not isinstance(outcome, str)), None)
-        schema = (good if good is not None else work(table.slice(0, 0))).schema
+        schema = (good if good is not None else self.work(unit.table.slice(0, 0))).schema
         return pa.concat_tables(
-            pa.Table.from_pylist([lost(outcome)], schema=schema) if isinstance(outcome, str) else outcome[0]
+            pa.Table.from_pylist([self.lost(outcome)], schema=schema) if isinstance(outcome, str) else outcome[0]
             for outcome in outcomes
         )
 
-    def _outcome(self, future: Future, work: Work, table: pa.Table) -> tuple[pa.Table, float] | str:
+    def outcome(self, unit: _Unit) -> tuple[pa.Table, float] | str:
         """The result and the seconds it took, or the word for why there is none."""
         for _ in range(3):
             try:
-                payload, seconds = future.result()
+                payload, seconds = unit.future.result()
                 return _read(payload), seconds
             except ProcessExpired as died:
-                self.lost_workers += 1
                 return TIMEOUT if died.exitcode == -signal.SIGPROF else DIED
             except futures.TimeoutError:
-                self.lost_workers += 1
                 return TIMEOUT
             except MemoryError:
                 return MEMORY
             except RecursionError:
                 return DEPTH
             except BrokenProcessPool:  # a worker was killed while idle: pebble gives up, its work is done anew
-                self.close()
-                future = self._submit(work, table)
+                self.pool.close()
+                unit = self.unit(unit.rows, unit.key, unit.table)
         raise OneThinkerError(
-            "the scoring processes die as soon as they start; "
-            "`dmesg` shows whether the system ran out of memory, --workers 1 needs less of it"
+            "the worker processes die as soon as they start; `dmesg` shows whether the system ran out of memory "
+            "(--workers 1 needs less of it)"
         )
-
-    def _submit(self, work: Work, table: pa.Table) -> Future:
-        payload = (work, _bytes(table), UNIT_CPU_S if table.num_rows > 1 else ROW_CPU_S)
-        try:
-            return self._started().schedule(_limited, args=payload, timeout=WALL_S)
-        except RuntimeError:  # the pool broke since: `_outcome` tells why if it keeps doing so
-            self.close()
-            return self._started().schedule(_limited, args=payload, timeout=WALL_S)
-
-    def _started(self) -> ProcessPool:
-        with self._lock:
-            if self._pebble is None:
-                context = _Context()
-                context.set_forkserver_preload([__name__, *self.preload])
-                forkserver.ensure_running()
-                self._pebble = ProcessPool(self.workers, initializer=_initialise, context=context)
-            return self._pebble
 
 
 def shared(workers: int | None = None, preload: tuple[str, ...] = ()) -> Pool:
@@ -235,9 +244,13 @@ def _read(payload: bytes) -> pa.Table:
     return pa.ipc.open_stream(payload).read_all()
 
 
-def _limited(work: Work, payload: bytes, cpu_s: float) -> tuple[bytes, float]:
+def _limited(
+    work: Work, prepare: Callable[[Any], None] | None, key: object, payload: bytes, cpu_s: float
+) -> tuple[bytes, float]:
     """Runs in the worker: the kernel ends the process when the work has used `cpu_s` of processor time."""
     table = _read(payload)
+    if prepare is not None:
+        prepare(key)
     start = time.perf_counter()
     signal.setitimer(signal.ITIMER_PROF, cpu_s)
     try:

@@ -98,9 +98,7 @@ def _step(said: Any, name: str) -> Step:
     if isinstance(said, str):
         said = {said: {}}
     if not isinstance(said, dict) or len(said) != 1:
-        raise UsageError(
-            f"{name}: a step is a name, or one with its options as in `best_of: {{n: 1}}`, not {said!r}"
-        )
+        raise UsageError(f"{name}: a step is a name, or one with its options as in `best_of: {{n: 1}}`, not {said!r}")
     ((word, options),) = said.items()
     known = modules(STEPS)
     if word not in known:
@@ -119,4 +117,7 @@ def _checked(model: type[BaseModel], said: dict[str, Any], where: str) -> Any:
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise UsageError(f"{where}: unknown key '{key}'{near(key, model.model_fields)}") from None
-        raise UsageError(f"{where}: key '{key}': {first['msg'].lower()}, got {first.get('input')!r}") from None
+        if first["type"] == "value_error":  # a check of the step's own, in its own words
+            raise UsageError(f"{where}: {first['ctx']['error']}") from None
+        message = first["msg"][0].lower() + first["msg"][1:]
+        raise UsageError(f"{where}: key '{key}': {message}, got {first.get('input')!r}") from None

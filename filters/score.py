@@ -6,16 +6,18 @@
 The rules are those of `corpus.scoring`; here they get processes, time limits, and inputs that are not text.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
+from itertools import islice
 from typing import Any
 
-import orjson
 import pyarrow as pa
 
 from corpus.errors import UsageError
 from filters.pool import DIED, shared
 
+PRELOAD = ("corpus.scoring",)  # one warm pool serves all of filters
 CHUNK_ROWS = 8192
 CHUNK_BYTES = 64 << 20
 
@@ -43,21 +45,29 @@ def score(
 ) -> pa.Table:
     """One row a response, in order: format, accuracy, structure, reward, components, reason.
 
-    `truths` are answer bodies, with or without `<answer>` tags; numbers, lists and mappings stand for their JSON text.
-    `options` are the choices of multiple choice, `truth_sources` the JSON of `samples.truth`, where there are any.
-    A null number could not be scored and its reason says why. `workers` processes stay warm for the next call (all
-    processors when None); with 0 the work is done in this process, without time limits.
+    `truths` are answer bodies, with or without `<answer>` tags. `options` are the choices of multiple choice,
+    `truth_sources` the JSON of `samples.truth`, where there are any. A null number could not be scored and its reason
+    says why. `workers` processes stay warm for the next call (all processors when None); with 0 the work is done in
+    this process, without time limits.
 
     Raises UsageError for columns of unlike lengths, and OneThinkerError for an unknown profile or, under `strict`, an
     unknown problem type.
     """
-    columns = {"truths": truths, "problem_types": problem_types, "data_types": data_types}
-    columns |= {name: c for name, c in (("options", options), ("truth_sources", truth_sources)) if c is not None}
+    nothing = [None] * len(responses)
+    columns: dict[str, Sequence[Any]] = {
+        "response": responses,
+        "ground_truth": truths,
+        "problem_type": problem_types,
+        "data_type": data_types,
+        "options": nothing if options is None else options,
+        "truth": nothing if truth_sources is None else truth_sources,
+    }
     for name, column in columns.items():
         if len(column) != len(responses):
-            raise UsageError(f"score: {len(responses)} responses but {len(column)} {name}; give one for each response")
-    table = as_input(responses, truths, problem_types, data_types, options, truth_sources, profile=profile)
-    return pa.concat_tables(scored(in_chunks(table), profile, workers)).combine_chunks()
+            raise UsageError(f"score: {len(responses)} responses but {len(column)} of {name}; give one for each")
+    rows = (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
+    tables = (as_input(chunk, profile) for chunk in _batched(rows))
+    return pa.concat_tables(scored(tables, profile, workers)).combine_chunks()
 
 
 def scored(tables: Iterable[pa.Table], profile: str, workers: int | None = None) -> Iterator[pa.Table]:
@@ -66,45 +76,22 @@ def scored(tables: Iterable[pa.Table], profile: str, workers: int | None = None)
     if workers == 0:
         yield from map(work, tables)
         return
-    pool = shared(workers, preload=("corpus.scoring",))
-    yield from pool.map(work, tables, _lost, by="problem_type")
+    pool = shared(workers, preload=PRELOAD)
+    pool.start()
+    yield from pool.map(work, tables, _lost, by="problem_type", prepare=partial(_warm, profile=profile))
 
 
-def as_input(
-    responses: Sequence[Any],
-    truths: Sequence[Any],
-    problem_types: Sequence[Any],
-    data_types: Sequence[Any],
-    options: Sequence[Sequence[str] | None] | None = None,
-    truth_sources: Sequence[str | None] | None = None,
-    *,
-    profile: str,
-) -> pa.Table:
-    """The `INPUT` table out of Python values of any type.
+def as_input(rows: list[dict[str, Any]], profile: str) -> pa.Table:
+    """The `INPUT` table of rows whose values may be of any type.
 
-    A response that is not text is none. Under `paper`, whose reference breaks on them, a true answer that is not text
-    earns nothing, nor does a row whose data type or problem type is neither text nor empty; elsewhere numbers, lists
-    and mappings are true answers in their JSON text.
+    Outside `paper`, whose reference gives them nothing, true answers that are numbers, lists or mappings stand for
+    their JSON text.
     """
-    released = profile == "paper"
-    kinds = zip(problem_types, data_types, strict=True)
-    unusable = [any(not isinstance(kind, str) and bool(kind) for kind in pair) for pair in kinds] if released else None
-    given = [r if isinstance(r, str) else None for r in responses]
-    if unusable is not None:
-        given = [None if bad else r for r, bad in zip(given, unusable, strict=True)]
-    true = [t if isinstance(t, str) else None if released else _json_text(t) for t in truths]
-    nothing: list[None] = [None] * len(given)
-    return pa.table(
-        [
-            _texts(given),
-            _texts(true),
-            _texts([p if isinstance(p, str) else "" if released else _json_text(p) for p in problem_types]),
-            _texts([d if isinstance(d, str) else "" for d in data_types]),
-            pa.array(nothing if options is None else list(options), INPUT.field("options").type),
-            _texts(nothing if truth_sources is None else list(truth_sources)),
-        ],
-        schema=INPUT,
-    )
+    from corpus.scoring import table_of
+
+    if profile != "paper":
+        rows = [row | {"ground_truth": _json_text(row["ground_truth"])} for row in rows]
+    return table_of(row | {"truth": _json_text(row.get("truth"))} for row in rows)
 
 
 def in_chunks(table: pa.Table) -> Iterator[pa.Table]:
@@ -129,6 +116,31 @@ def _score(table: pa.Table, profile: str) -> pa.Table:
     return score_batch(table, profile)
 
 
+@cache
+def _warm(problem_type: str, profile: str) -> None:
+    """Score a task's own examples, once in each worker: what they import (sympy, say) is paid for off the clock."""
+    from corpus.response import wrap
+    from corpus.scoring import score as score_batch
+    from corpus.scoring import table_of
+    from corpus.task import written
+    from corpus.tasks import tasks
+
+    known = [task for name, task in tasks().items() if name.casefold() == (problem_type or "").casefold()]
+    rows = [
+        {
+            "response": wrap("", written(example.answer)),
+            "ground_truth": written(example.truth),
+            "problem_type": task.name,
+            "data_type": example.data_type,
+            "options": example.options,
+        }
+        for task in known
+        for example in task.examples
+    ]
+    if rows:
+        score_batch(table_of(rows), profile)
+
+
 def _lost(reason: str) -> dict[str, Any]:
     """An answer that hangs or breaks its reader is wrong; one whose worker died for reasons unknown is not known."""
     earned = None if reason == DIED else 0.0
@@ -136,13 +148,12 @@ def _lost(reason: str) -> dict[str, Any]:
 
 
 def _json_text(value: Any) -> str | None:
-    if value is None or isinstance(value, bool):
-        return None
-    return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    if value is None or isinstance(value, str | bool):
+        return value if isinstance(value, str) else None
+    return json.dumps(value, default=str)
 
 
-def _texts(values: Sequence[str | None]) -> pa.Array:
-    try:
-        return pa.array(values, pa.string())
-    except UnicodeEncodeError:  # half of a surrogate pair: JSON can say it, UTF-8 can not
-        return pa.array([v if v is None else v.encode("utf-8", "replace").decode("utf-8") for v in values], pa.string())
+def _batched(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    yield list(islice(rows, CHUNK_ROWS))  # perhaps empty: the empty input has an empty table
+    while chunk := list(islice(rows, CHUNK_ROWS)):
+        yield chunk

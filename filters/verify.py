@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus import Corpus
+from corpus.errors import OneThinkerError, near
 from corpus.progress import progress
 from corpus.runs import Run
 from filters.score import INPUT, in_chunks, scored
@@ -26,7 +27,8 @@ COMMIT_S = 10.0
 _TODO = """
     from traces t
     join samples s on s.sample_id = t.sample_id
-    join (select unnest($types) as problem_type, unnest($verifiers) as verifier) r on r.problem_type = s.problem_type
+    left join (select unnest($types) as problem_type, unnest($verifiers) as verifier) r
+      on r.problem_type = s.problem_type
     where t.mode is distinct from 'judge' {chosen}
       and not exists (select 1 from verdicts v
                       where v.trace_id = t.trace_id and v.profile = $profile and v.verifier = r.verifier)"""
@@ -61,7 +63,14 @@ def verify(
     rules = verifiers(profile)
     todo = _TODO.format(chosen=_CHOSEN.format(where=where) if where else "")
     params = {"types": list(rules), "verifiers": list(rules.values()), "profile": profile}
-    (total,) = corpus.sql(f"select count(*) {todo}", params).fetchone() or (0,)
+    types = dict(corpus.sql(f"select s.problem_type, count(*) {todo} group by 1 order by 1", params).fetchall())
+    for name in types.keys() - rules.keys():
+        raise OneThinkerError(
+            f"{types[name]:,} traces of the slice have the problem_type '{name}', "
+            f"which no task knows{near(name, rules)}; "
+            f"leave them out with --where \"problem_type <> '{name}'\", or add the task"
+        )
+    total = sum(types.values())
     with corpus.run("verify", {"where": where, "profile": profile}) as run, progress("verify", total) as bar:
         if total:
             rows = corpus.sql(
@@ -82,7 +91,7 @@ def verifiers(profile: str) -> dict[str, str]:
     from corpus import scoring
     from corpus.tasks import tasks
 
-    scoring.check_profile(profile)
+    scoring.score(scoring.table_of([]), profile)  # raises for a profile that is not there
     return {name: f"{name}@{task.version} {profile}@{scoring.VERSION}" for name, task in tasks().items()}
 
 

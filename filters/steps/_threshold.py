@@ -1,11 +1,12 @@
 """A least value for a number of the verdict, for all or for some problem types and tasks."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
+from functools import cache
 
 import duckdb
 from pydantic import Field, field_validator
 
-from corpus.errors import UsageError, near
+from corpus.errors import near
 from filters.candidates import Candidates
 from filters.recipe import Options
 
@@ -19,18 +20,15 @@ class Least(Options):
 
     @field_validator("by_problem_type")
     @classmethod
-    def _known(cls, given: dict[str, float]) -> dict[str, float]:
-        from corpus.tasks import tasks
-
-        check_names(given, tasks(), "by_problem_type")
+    def _types(cls, given: dict[str, float]) -> dict[str, float]:
+        known_types(given, "by_problem_type")
         return given
 
-
-def check_names(given: Mapping[str, object], known: Mapping[str, object], key: str) -> None:
-    """Raise UsageError, with near names, for a name that is not known: a misspelt threshold would not be one."""
-    for name in given:
-        if name not in known:
-            raise UsageError(f"{key}: unknown name '{name}'{near(name, known)}")
+    @field_validator("by_task")
+    @classmethod
+    def _tasks(cls, given: dict[str, float]) -> dict[str, float]:
+        _check(given, families(), "by_task")
+        return given
 
 
 def below(candidates: Candidates, number: str, least: Least, reason: str) -> duckdb.DuckDBPyRelation:
@@ -51,3 +49,31 @@ def below(candidates: Candidates, number: str, least: Least, reason: str) -> duc
             "type_mins": list(least.by_problem_type.values()),
         },
     )
+
+
+def known_types(given: Iterable[str], key: str) -> list[str]:
+    """The problem types given; raises ValueError, with near names, for one that no task has."""
+    from corpus.tasks import tasks
+
+    return _check(given, tasks(), key)
+
+
+@cache
+def families() -> frozenset[str]:
+    """The task families that samples can belong to."""
+    from corpus.tasks import tasks
+
+    kinds = [
+        {"data_type": kind, "problem": problem, "source": ""}
+        for kind in ("image", "video")
+        for problem in ("What is this?", "Describe this in detail.")
+    ]
+    return frozenset(task.family(kind) for task in tasks().values() for kind in kinds)
+
+
+def _check(given: Iterable[str], known: Iterable[str], key: str) -> list[str]:
+    names = list(given)
+    for name in names:
+        if name not in known:  # a misspelt threshold would silently be none
+            raise ValueError(f"{key}: unknown name '{name}'{near(name, known)}")
+    return names

@@ -1,0 +1,103 @@
+"""contradiction: keep traces whose answer is what their reasoning arrived at.
+
+    - contradiction: {agreement: 0.5}
+
+The last "the answer is …" or \\boxed{…} of the thinking is scored as if it were the answer, with the trace's own answer
+as the truth, by the task's own rules; less than `agreement` is a contradiction. Reasoning that announces nothing, or
+nothing that can be read, stays, and so do tasks not named in `problem_types`: in free text two wordings may both be
+right. Reason: contradicts_answer.
+"""
+
+import re
+from functools import partial
+
+import pyarrow as pa
+from pydantic import Field, field_validator
+
+from filters.candidates import Candidates
+from filters.recipe import Options as _Options
+from filters.steps._threshold import known_types
+
+_ANNOUNCED = re.compile(
+    r"\banswer\s*(?:is|:|=|would be|should be|must be)\s*:?\s*(?:option\s*)?(?P<said>[^\n]+)", re.IGNORECASE
+)
+_BOXED = re.compile(r"\\boxed\s*\{(?P<said>[^{}\n]+(?:\{[^{}\n]*\}[^{}\n]*)*)\}")
+_END = re.compile(r"(?:[.;]|,(?= )|!| because\b| since\b| so\b| as\b)(?:\s|$)")
+_AROUND = " \t.,;:!*_\"'`"
+
+
+class Options(_Options):
+    """Which problem types are looked at, and how far the two must agree (an accuracy)."""
+
+    agreement: float = Field(default=0.5, gt=0, le=1)
+    problem_types: list[str] = Field(
+        default=[
+            "multiple choice",
+            "numerical",
+            "regression",
+            "math",
+            "temporal grounding",
+            "spatial grounding",
+        ]
+    )
+
+    @field_validator("problem_types")
+    @classmethod
+    def _known(cls, given: list[str]) -> list[str]:
+        return known_types(given, "problem_types")
+
+
+def drops(candidates: Candidates, options: Options) -> pa.Table:
+    """The traces that contradict themselves."""
+    types = ", ".join("'" + name.replace("'", "''") + "'" for name in options.problem_types)
+    return candidates.judged(
+        "t.thinking, t.answer, s.problem_type, s.data_type, s.options",
+        partial(judge, agreement=options.agreement),
+        extra=f"s.problem_type in ({types or 'null'}) and regexp_matches(t.thinking, '(?i)answer|boxed')",
+    )
+
+
+def judge(texts: pa.Table, agreement: float) -> pa.Table:
+    """A reason, or null, for each row of thinking, answer, problem_type, data_type and options."""
+    from corpus.response import wrap
+    from corpus.scoring import score
+
+    reasons: list[str | None] = [None] * texts.num_rows
+    said = [conclusion(text or "") for text in texts["thinking"].to_pylist()]
+    rows = [i for i, (s, a) in enumerate(zip(said, texts["answer"].to_pylist(), strict=True)) if s and a]
+    if rows:
+        chosen = texts.take(pa.array(rows))
+        asked = pa.table(
+            {
+                "response": pa.array([wrap("", said[i] or "") for i in rows], pa.string()),
+                "ground_truth": chosen["answer"],
+                "problem_type": chosen["problem_type"],
+                "data_type": chosen["data_type"],
+                "options": chosen["options"],
+            }
+        )
+        scores = score(asked, "strict")
+        for i, accuracy, reason in zip(rows, *(scores[c].to_pylist() for c in ("accuracy", "reason")), strict=True):
+            if accuracy is not None and reason is None and accuracy < agreement:
+                reasons[i] = "contradicts_answer"
+    return pa.table({"reason": pa.array(reasons, pa.string())})
+
+
+def conclusion(thinking: str) -> str | None:
+    """The answer that the reasoning announces last, or None."""
+    last = max(
+        (found for pattern in (_ANNOUNCED, _BOXED) for found in pattern.finditer(thinking)),
+        key=lambda found: found.start(),
+        default=None,
+    )
+    if last is None:
+        return None
+    said = last["said"]
+    if last.re is _ANNOUNCED:
+        if boxed := _BOXED.search(said):
+            said = boxed["said"]
+        elif said.startswith("{"):
+            said = said[: said.rfind("}") + 1]
+        elif end := _END.search(said):
+            said = said[: end.start()]
+    return said.strip(_AROUND) or None

@@ -1,0 +1,68 @@
+"""leak: keep reasoning that arrives at its answer instead of starting from it.
+
+    - leak: {head: 0.15}
+
+Starting from it is announcing the answer ("the answer is B") in the first `head` of the thinking, or answering before
+it begins; and so is speaking of an answer that was given ("the ground truth says", "as the reference answer").
+Reasons: answer_before_reasoning, refers_to_given_answer.
+"""
+
+import re
+from functools import partial
+
+import pyarrow as pa
+from pydantic import Field
+
+from filters.candidates import Candidates
+from filters.recipe import Options as _Options
+
+_ANNOUNCED = re.compile(
+    r"\b(?:answer|choice|option|result|solution)\s*(?:is|:|=|would be|should be|must be)\s*(?:option\s*)?[(\"'`*$\\]*",
+    re.IGNORECASE,
+)
+_GIVEN = re.compile(
+    r"\b(?:ground[- ]truth|(?:reference|provided|given|correct|expected|known) (?:answer|solution|label)"
+    r"(?: (?:is|was|says?|states?|indicates?|given|provided|shows?)\b|,)|the hint\b|i was told\b"
+    r"|according to the (?:answer|label|annotation|solution))",
+    re.IGNORECASE,
+)
+
+
+class Options(_Options):
+    """The first `head` of the thinking, as a share of its characters, may not announce the answer."""
+
+    head: float = Field(default=0.15, gt=0, le=1)
+
+
+def drops(candidates: Candidates, options: Options) -> pa.Table:
+    """The traces that leak."""
+    return candidates.judged("t.response, t.thinking, t.answer", partial(judge, head=options.head))
+
+
+def judge(texts: pa.Table, head: float) -> pa.Table:
+    """A reason, or null, for each row of response, thinking and answer."""
+    rows = zip(*(column.to_pylist() for column in texts.columns), strict=True)
+    return pa.table({"reason": pa.array([_reason(r or "", t or "", a or "", head) for r, t, a in rows], pa.string())})
+
+
+def _reason(response: str, thinking: str, answer: str, head: float) -> str | None:
+    before, found, _ = response.partition("<think>")
+    if found and answer and (_announces(before, answer) or "<answer>" in before):
+        return "answer_before_reasoning"
+    if _GIVEN.search(thinking):
+        return "refers_to_given_answer"
+    if answer and _announces(thinking, answer, int(len(thinking) * head)):
+        return "answer_before_reasoning"
+    return None
+
+
+def _announces(text: str, answer: str, end: int | None = None) -> bool:
+    """Whether the answer itself is announced within the first `end` characters (that is where the words begin)."""
+    said = answer.strip().casefold()
+    for found in _ANNOUNCED.finditer(text[: end + 40] if end is not None else text):
+        if end is not None and found.start() > end:
+            return False
+        rest = text[found.end() : found.end() + len(said) + 1].casefold()
+        if rest.startswith(said) and not rest[len(said) :].isalnum():
+            return True
+    return False

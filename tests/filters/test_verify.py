@@ -1,0 +1,164 @@
+"""Verification: every trace gets one verdict, whatever happens on the way."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corpus import Corpus
+from corpus.errors import OneThinkerError
+from filters.verify import verifiers, verify
+
+Add = Callable[..., str]
+VERDICTS = "select trace_id, profile, verifier, format, structure, accuracy, reward, reason from verdicts order by all"
+
+
+def test_right_wrong_and_unreadable_are_counted(corpus: Corpus, sample: Add, trace: Add) -> None:
+    right = trace(sample("a"))
+    wrong = trace(sample("b"), answer="5")
+    unread = trace(sample("c"), response="4")
+    untrue = trace(sample("d", answer="??"))
+    done = verify(corpus)
+    assert done.traces == 4
+    rows = {
+        t: (accuracy, reason)
+        for t, accuracy, reason in corpus.sql("select trace_id, accuracy, reason from verdicts").fetchall()
+    }
+    assert rows[right] == (1.0, None)
+    assert rows[wrong] == (0.0, None)
+    assert rows[unread][0] == 0.0
+    assert rows[unread][1]
+    assert rows[untrue][0] is None
+    assert rows[untrue][1]
+    assert done.reasons == {"ok": 2, rows[unread][1]: 1, rows[untrue][1]: 1}
+    (counts,) = corpus.sql("select counts from runs where kind = 'verify'").fetchone() or ()
+    assert counts == done.reasons
+
+
+def test_what_has_a_verdict_is_left_alone(corpus: Corpus, sample: Add, trace: Add) -> None:
+    trace(sample("a"))
+    assert verify(corpus).traces == 1
+    assert verify(corpus).traces == 0
+    assert verify(corpus, profile="paper").traces == 1
+    trace("a", attempt=1)
+    assert verify(corpus).traces == 1
+
+
+def test_new_rules_score_again(corpus: Corpus, sample: Add, trace: Add, monkeypatch: pytest.MonkeyPatch) -> None:
+    from corpus.tasks import task
+
+    trace(sample("a"))
+    trace(sample("b", problem_type="OCR"))
+    verify(corpus)
+    monkeypatch.setattr(type(task("OCR")), "version", 99)
+    verifiers.cache_clear()
+    try:
+        assert verify(corpus).traces == 1
+        assert corpus.sql("select count(*) from latest_verdicts").fetchone() == (2,)
+    finally:
+        verifiers.cache_clear()
+
+
+def test_a_slice_is_a_condition_over_samples_and_traces(corpus: Corpus, sample: Add, trace: Add) -> None:
+    trace(sample("a", source="x"))
+    trace("a", teacher="other:one")
+    trace(sample("b", source="y"))
+    assert verify(corpus, where="source = 'x' and teacher = 'local:eye'").traces == 1
+    with pytest.raises(OneThinkerError, match="sorce"):
+        verify(corpus, where="sorce = 'x'")
+
+
+def test_a_judges_reply_is_not_scored(corpus: Corpus, sample: Add, trace: Add) -> None:
+    trace(sample("a"), mode="judge")
+    assert verify(corpus).traces == 0
+
+
+def test_an_unknown_profile_is_told_before_anything_is_written(corpus: Corpus) -> None:
+    with pytest.raises(OneThinkerError, match="unknown profile 'lax'"):
+        verify(corpus, profile="lax")
+    assert corpus.sql("select count(*) from runs").fetchone() == (0,)
+
+
+def test_a_problem_type_that_no_task_knows_is_told(corpus: Corpus, sample: Add, trace: Add) -> None:
+    trace(sample("a", problem_type="riddle"))
+    with pytest.raises(OneThinkerError, match=r"1 traces of the slice have the problem_type 'riddle'"):
+        verify(corpus)
+    assert verify(corpus, where="problem_type <> 'riddle'").traces == 0
+
+
+def _filled(url: Path, traces: int) -> None:
+    with Corpus.create(url) as corpus:
+        corpus.append(
+            "samples",
+            [
+                {
+                    "sample_id": f"s{i}",
+                    "problem_type": t,
+                    "data_type": "video",
+                    "answer": a,
+                    "source": "made",
+                    "media": [],
+                }
+                | {"task": "video QA", "problem": f"Which, {i}?"}
+                for i in range(traces)
+                for t, a in [[("numerical", "4"), ("OCR", "a b c"), ("temporal grounding", '{"time": [1, 3]}')][i % 3]]
+            ],
+        )
+        answers = ["4", "a b", '{"time": [1, 2]}']
+        corpus.append(
+            "traces",
+            [
+                {"trace_id": f"t{i:06}", "sample_id": f"s{i}", "teacher": "local:eye", "mode": "blind", "attempt": 0}
+                | {"thinking": "so " * 20, "answer": answers[i % 3]}
+                | {"response": f"<think>{'so ' * 20}</think><answer>{answers[i % 3]}</answer>"}
+                for i in range(traces)
+            ],
+        )
+
+
+def _command(*arguments: Any) -> list[str]:
+    code = "import filters.verify as v, sys; v.COMMIT_ROWS = 1000; v.BATCH_ROWS = 500\n"
+    code += "from onethinker.cli import main; sys.exit(main(sys.argv[1:]))"
+    return [sys.executable, "-c", code, *map(str, arguments)]
+
+
+@pytest.mark.parametrize("verb", ["verify", "select"])
+def test_killed_at_any_moment_the_same_command_ends_in_the_same_state(tmp_path: Path, verb: str) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("seed: 5\nsteps: [accuracy: {min: 0.4}, repetition, cap: {by: problem_type, rows: 1500}]\n")
+    ends = []
+    for url, kills in ((tmp_path / "undisturbed", 0), (tmp_path / "killed", 4)):
+        _filled(url, 6000)
+        if verb == "select":
+            subprocess.run(_command("verify", "--corpus", url), check=True, capture_output=True, timeout=120)
+        command = _command("verify", "--corpus", url)
+        if verb == "select":
+            command = _command("select", recipe, "--name", "v", "--corpus", url)
+        chance = random.Random(11)
+        for _ in range(kills):
+            with subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            ) as started:
+                time.sleep(chance.uniform(1.0, 5.0))
+                os.killpg(started.pid, signal.SIGKILL)
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        with Corpus.open(url) as corpus:
+            verdicts = corpus.sql(VERDICTS).fetchall()
+            rows = corpus.sql("select * exclude (run_id) from snapshot_rows order by all").fetchall()
+            drops = corpus.sql("select * exclude (run_id) from snapshot_drops order by all").fetchall()
+            versions = [(s.ref, s.rows, s.fingerprint, s.damage()) for s in corpus.snapshots.list()]
+            states = [state for (state,) in corpus.sql("select distinct status from runs").fetchall()]
+        left = sorted(path.name for path in (url / "snapshots").glob("*"))
+        ends.append(json.dumps([verdicts, rows, drops, versions, left]))
+        assert set(states) <= {"done", "crashed"}
+        assert len(verdicts) == 6000
+        assert len(versions) == (verb == "select")
+    assert ends[0] == ends[1]
