@@ -7,13 +7,13 @@
 Trainers and the Hub read those files; the tables `snapshots`, `snapshot_rows` and `snapshot_drops` say the same in SQL.
 """
 
-import hashlib
 import json
 import re
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +23,9 @@ import pyarrow.parquet as pq
 
 from corpus.chat import placed
 from corpus.errors import OneThinkerError, UsageError, near
-from corpus.ids import canonical_json
+from corpus.frozen import COLUMNS, ROWS_PER_GROUP, fingerprint, write_files
+from corpus.media import sha256_of
 from corpus.runs import code_version
-from corpus.schema import TABLES
 from corpus.tasks import tasks
 
 if TYPE_CHECKING:
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
     from corpus.runs import Run
     from corpus.store import Corpus, Transaction
 
-ROWS_PER_FILE = 100_000
-ROWS_PER_GROUP = 4_096
-# What a row says, whoever wrote it and whenever: the fingerprint is over these.
-CONTENT = ("sample_id", "trace_id", "problem", "options", "answer", "prompt", "response", "profile", "reward")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 
 
@@ -79,7 +75,7 @@ class Snapshot:
             path = self.folder / file["path"]
             if not path.exists():
                 found.append(f"{self.ref}: {file['path']} is missing")
-            elif (now := _sha256(path)) != file["sha256"]:
+            elif (now := sha256_of(path)) != file["sha256"]:
                 found.append(
                     f"{self.ref}: {file['path']} has changed (SHA-256 {now[:12]}…, made as {file['sha256'][:12]}…)"
                 )
@@ -92,6 +88,17 @@ class Snapshot:
         from corpus.loading import dataset
 
         return dataset(self)
+
+    def stream(
+        self, shard: tuple[int, int] = (0, 1), *, epoch: int = 0, seed: int | None = None
+    ) -> "datasets.IterableDataset":
+        """The same rows as a `datasets.IterableDataset`, read from the frozen Parquet as it goes: `corpus.streaming`.
+
+        `shard=(i, n)` is the i-th of n ranks; without `seed` the order is the snapshot's own.
+        """
+        from corpus.streaming import stream
+
+        return stream(self, shard, epoch=epoch, seed=seed)
 
 
 class Snapshots:
@@ -151,43 +158,92 @@ class Snapshots:
         picks = picks.select(["sample_id", "trace_id"])
         with run.transaction(f"freeze {name}") as tx:
             newest = tx.sql("select max(version) from lake.snapshots where name = ?", [name]).fetchone()
-            version = 1 + (newest[0] or 0 if newest else 0)
-            making = self._root / f".{name}@{version}.making"
-            final = self._root / f"{name}@{version}"
-            shutil.rmtree(making, ignore_errors=True)
-            making.mkdir()
-            try:
-                manifest = _write_files(tx, picks, profile, making)
-                same = version > 1 and self.get(f"{name}@{version - 1}")
+            version = 1 + (newest[0] or 0 if newest else 0)  # a deleted version keeps its number
+            with self._made(f"{name}@{version}") as making:
+                manifest = write_files(_rows(tx, picks, profile), profile, making.folder)
+                same = self._newest(name)
                 if same and (same.fingerprint, same.recipe) == (manifest["fingerprint"], recipe):
                     return same
                 lake_snapshot = tx.sql("select id from lake.current_snapshot()").fetchall()[0][0]
                 manifest |= {"name": name, "version": version, "parent": parent, "code_version": code_version()}
-                (making / "recipe.yaml").write_text(recipe)
-                (making / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-                shutil.rmtree(final, ignore_errors=True)  # left by a run that died between the move and its commit
-                making.rename(final)
-            finally:
-                shutil.rmtree(making, ignore_errors=True)
-            row = {
-                "name": name,
-                "version": version,
-                "lake_snapshot": lake_snapshot,
-                "recipe": recipe,
-                "rows": manifest["rows"],
-                "counts": list(manifest["counts"].items()),
-                "manifest": orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS).decode(),
-                "fingerprint": manifest["fingerprint"],
-                "parent": parent,
-                "code_version": manifest["code_version"],
-            }
-            tx.append("snapshots", [row])
-            tx.append(
-                "snapshot_rows", _keyed(picks, name, version).append_column("position", pa.array(range(len(picks))))
-            )
-            if drops is not None and len(drops):
-                tx.append("snapshot_drops", _keyed(drops.select(["sample_id", "trace_id", "reason"]), name, version))
+                making.finish(manifest, recipe)
+            _register(tx, manifest, recipe, lake_snapshot, picks, drops)
         return self.get(f"{name}@{version}")
+
+    def install(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        *,
+        told: dict[str, Any],
+        recipe: str,
+        run: "Run",
+        drops: pa.Table,
+    ) -> Snapshot:
+        """Write rows frozen elsewhere as the version that `told` says they are: a pulled dataset.
+
+        `told` holds name, version, profile, parent, fingerprint, code_version, run_id and created_at (ISO 8601). The
+        corpus must hold the rows' samples, traces and verdicts. Raises OneThinkerError where the rows' fingerprint is
+        not the one told, or the corpus has another version of that name and number.
+        """
+        ref = f"{told['name']}@{told['version']}"
+        with run.transaction(f"install {ref}") as tx, self._made(ref) as making:
+            manifest = write_files(batches, told["profile"], making.folder)
+            if manifest["fingerprint"] != told["fingerprint"]:
+                raise OneThinkerError(
+                    f"{ref}: the rows' fingerprint is {manifest['fingerprint'][:12]}…, it was published as "
+                    f"{told['fingerprint'][:12]}…: they are not the rows that were frozen"
+                )
+            clash = tx.sql("select fingerprint from lake.snapshots where name = ? and version = ?",
+                           [told["name"], told["version"]]).fetchone()  # fmt: skip
+            if clash:
+                raise OneThinkerError(f"this corpus has, or had, another {ref}; pull into a corpus of its own")
+            lake_snapshot = tx.sql("select id from lake.current_snapshot()").fetchall()[0][0]
+            manifest |= {key: told[key] for key in ("name", "version", "parent", "code_version")}
+            making.finish(manifest, recipe)
+            picks = pa.concat_tables(
+                pa.table(pq.read_table(self._root / ref / file["path"], columns=["sample_id", "trace_id"]))
+                for file in manifest["files"]
+            )
+            by = {"run_id": told["run_id"], "created_at": datetime.fromisoformat(told["created_at"])}
+            _register(tx, manifest, recipe, lake_snapshot, picks, drops, **by)
+        return self.get(ref)
+
+    def delete(self, ref: str) -> Snapshot:
+        """Forget a version and remove its frozen files; its number is not given again. Returns what it was.
+
+        The catalog is only added to: the run that deletes is what hides the version from the views `snapshots`,
+        `snapshot_rows` and `snapshot_drops`. Killed midway, the version is gone and `compact` removes its files.
+        """
+        snapshot = self.get(ref)
+        with self._corpus.run("delete", {"snapshot": snapshot.ref}):
+            shutil.rmtree(snapshot.folder, ignore_errors=True)
+            for path in (self._corpus.root / "cache").glob(f"{snapshot.ref}-*"):
+                path.unlink(missing_ok=True)
+        return snapshot
+
+    def referrers(self, snapshot: Snapshot) -> Sequence[str]:
+        """What names a version: the versions made from it and the runs whose configuration holds it, a line each."""
+        ref = snapshot.ref
+        children = [f"snapshot {s.ref} names it as its parent" for s in self.list() if s.parent == ref]
+        runs = self._corpus.sql(
+            """select run_id, kind from runs where kind <> 'delete'
+               and regexp_matches(config, '[^A-Za-z0-9._-]' || regexp_escape(?) || '[^0-9]') order by started_at""",
+            [ref],
+        ).fetchall()
+        return children + [f"run {run_id} ({kind}) used it" for run_id, kind in runs]
+
+    def _newest(self, name: str) -> Snapshot | None:
+        return next((s for s in reversed(self.list()) if s.name == name), None)
+
+    @contextmanager
+    def _made(self, ref: str) -> "Iterator[_Making]":
+        making = _Making(self._root / f".{ref}.making", self._root / ref)
+        shutil.rmtree(making.folder, ignore_errors=True)
+        making.folder.mkdir()
+        try:
+            yield making
+        finally:
+            shutil.rmtree(making.folder, ignore_errors=True)
 
     def _of(self, row: dict[str, Any]) -> Snapshot:
         return Snapshot(
@@ -205,71 +261,50 @@ class Snapshots:
         )
 
 
-def fingerprint(batches: Iterable[pa.RecordBatch]) -> str:
-    """SHA-256, as hex, over the rows in order: what they say, not who wrote them when, nor how Parquet packs them.
+@dataclass(frozen=True)
+class _Making:
+    folder: Path
+    final: Path
 
-    A row counts as one line of canonical JSON (sorted keys, no spaces, UTF-8) of the CONTENT columns and `media`, the
-    list of its media's SHA-256s.
-    """
-    digest = hashlib.sha256()
-    for batch in batches:
-        _hash_rows(digest, batch)
-    return digest.hexdigest()
-
-
-def _hash_rows(digest: "hashlib._Hash", batch: pa.RecordBatch) -> None:
-    for row in batch.select([*CONTENT, "media"]).to_pylist():
-        row["media"] = [medium["sha256"] for medium in row["media"] or []]
-        digest.update(canonical_json(row) + b"\n")
+    def finish(self, manifest: dict[str, Any], recipe: str) -> None:
+        (self.folder / "recipe.yaml").write_text(recipe)
+        (self.folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+        shutil.rmtree(self.final, ignore_errors=True)  # left by a run that died between the move and its commit
+        self.folder.rename(self.final)
 
 
-def _write_files(tx: "Transaction", picks: pa.Table, profile: str, folder: Path) -> dict[str, Any]:
-    counts: Counter[str] = Counter()
-    digest = hashlib.sha256()
-    files: list[dict[str, Any]] = []
-    writer: pq.ParquetWriter | None = None
-    written = 0
-    for batch in _rows(tx, picks, profile):
-        counts.update(batch["task"].to_pylist())
-        if writer is None or written >= ROWS_PER_FILE:
-            if writer is not None:
-                writer.close()
-            files.append({"path": f"rows-{len(files):05d}.parquet"})
-            writer = pq.ParquetWriter(folder / files[-1]["path"], batch.schema, compression="zstd")
-            written = 0
-        writer.write_batch(batch, row_group_size=ROWS_PER_GROUP)
-        written += len(batch)
-        _hash_rows(digest, batch)
-    if writer is not None:
-        writer.close()
-    for file in files:
-        path = folder / file["path"]
-        file |= {"sha256": _sha256(path), "bytes": path.stat().st_size, "rows": pq.read_metadata(path).num_rows}
-    return {
-        "files": files,
-        "rows": sum(counts.values()),
-        "counts": dict(sorted(counts.items())),
-        "profile": profile,
-        "fingerprint": digest.hexdigest(),
+def _register(
+    tx: "Transaction",
+    manifest: dict[str, Any],
+    recipe: str,
+    lake_snapshot: int,
+    picks: pa.Table,
+    drops: pa.Table | None,
+    **by: Any,
+) -> None:
+    name, version = manifest["name"], manifest["version"]
+    row = {
+        "name": name,
+        "version": version,
+        "lake_snapshot": lake_snapshot,
+        "recipe": recipe,
+        "rows": manifest["rows"],
+        "counts": list(manifest["counts"].items()),
+        "manifest": orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS).decode(),
+        "fingerprint": manifest["fingerprint"],
+        "parent": manifest["parent"],
+        "code_version": manifest["code_version"],
+        **by,
     }
+    tx.append("snapshots", [row])
+    tx.append("snapshot_rows", _keyed(picks, name, version).append_column("position", pa.array(range(len(picks)))))
+    if drops is not None and len(drops):
+        tx.append("snapshot_drops", _keyed(drops.select(["sample_id", "trace_id", "reason"]), name, version))
 
 
 def _rows(tx: "Transaction", picks: pa.Table, profile: str) -> Iterator[pa.RecordBatch]:
-    """The picked rows in order: the sample's columns, then the trace's and the verdict's, then the prompt to train on.
-
-    A trace or verdict column whose word the sample has too is called `trace_…` or `verdict_…`.
-    """
-    taken = {"position", *TABLES["samples"].schema.names}
-    columns = [
-        f'p.position, s."{name}"' if not i else f's."{name}"' for i, name in enumerate(TABLES["samples"].schema.names)
-    ]
-    for alias, table in (("t", "traces"), ("v", "verdicts")):
-        for name in TABLES[table].schema.names:
-            if name in ("sample_id",) or (alias == "v" and name == "trace_id"):
-                continue
-            shown = f"{table[:-1]}_{name}" if name in taken else name
-            taken.add(shown)
-            columns.append(f'{alias}."{name}" as "{shown}"')
+    """The picked rows in order, in the columns of `corpus.frozen`."""
+    columns = [f'{alias}."{name}" as "{shown}"' for alias, name, shown in _selected()]
     tx.register("picks", picks.append_column("position", pa.array(range(len(picks)))))
     query = """
         with verdict as (from lake.verdicts where profile = $profile
@@ -286,7 +321,7 @@ def _rows(tx: "Transaction", picks: pa.Table, profile: str) -> Iterator[pa.Recor
         what = "sample" if lost[2] else "trace" if lost[3] else f"verdict under the profile '{profile}'"
         raise OneThinkerError(f"sample {lost[0]}, trace {lost[1]}: there is no such {what}, so it cannot be frozen")
     known = tasks()
-    ordered = tx.sql(query.format(", ".join(columns)) + " order by p.position", {"profile": profile})
+    ordered = tx.sql(query.format(", ".join(["p.position", *columns])) + " order by p.position", {"profile": profile})
     for batch in ordered.to_arrow_reader(ROWS_PER_GROUP):
         asked = batch.select(["problem_type", "data_type", "problem", "options"]).to_pylist()
         prompts = [
@@ -294,6 +329,15 @@ def _rows(tx: "Transaction", picks: pa.Table, profile: str) -> Iterator[pa.Recor
             for row, kinds in zip(asked, _kinds(batch), strict=True)
         ]
         yield batch.append_column("prompt", pa.array(prompts, pa.string()))
+
+
+def _selected() -> Iterator[tuple[str, str, str]]:
+    seen: set[str] = set()
+    for table, names in COLUMNS.items():
+        for name, shown in names.items():
+            if shown not in seen:
+                seen.add(shown)
+                yield table[0], name, shown
 
 
 def _kinds(batch: pa.RecordBatch) -> list[list[str]]:
@@ -305,8 +349,3 @@ def _keyed(rows: pa.Table, name: str, version: int) -> pa.Table:
     return rows.append_column("name", pa.array([name] * count)).append_column(
         "version", pa.array([version] * count, pa.int32())
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

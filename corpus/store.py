@@ -21,7 +21,7 @@ from filelock import FileLock
 from corpus.errors import OneThinkerError
 from corpus.location import Location, told_as_ours
 from corpus.schema import TABLES, to_table
-from corpus.views import VIEWS
+from corpus.views import SHOWN, VIEWS
 
 if TYPE_CHECKING:
     from corpus.media import MediaStore
@@ -47,7 +47,7 @@ class Corpus:
         self._opening = threading.Lock()
         self._reader.execute("create table live_runs (run_id varchar)")
         for name in TABLES:
-            self._reader.execute(f"create view {name} as from lake.{name}")
+            self._reader.execute(f"create view {name} as {SHOWN.get(name, f'from lake.{name}')}")
         for name, query in VIEWS.items():
             self._reader.execute(f"create view {name} as {query}")
 

@@ -3,6 +3,12 @@
 They live in the reading connection, not in the catalog, so a corpus made by an older version has the newest views.
 """
 
+_LIVE = """semi join (from lake.snapshots s where not exists (
+    select 1 from lake.run_events r where r.kind = 'delete' and r.event = 'started'
+    and json_extract_string(r.config, '$.snapshot') = s.name || '@' || s.version)) using (name, version)"""
+# Tables that are shown in part: a deleted snapshot's rows stay in the lake, and a run of kind `delete` hides them.
+SHOWN: dict[str, str] = {name: f"from lake.{name} {_LIVE}" for name in ("snapshots", "snapshot_rows", "snapshot_drops")}
+
 VIEWS: dict[str, str] = {
     # A run is its first event and its last; one that began, never ended and holds no lock any more has crashed.
     "runs": """

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 
 from corpus import Corpus
 from corpus.ids import digest
+from corpus.snapshots import Snapshot
 
 
 def small_corpus(root: Path, rows: int = 6) -> Corpus:
@@ -86,3 +88,14 @@ def write_video(path: Path, frames: int, fps: int = 10, shade: int = 0) -> None:
             picture = np.full((48, 64, 3), (i * 8 + shade) % 256, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
         container.mux(stream.encode())
+
+
+def frozen(corpus: Corpus, name: str = "small", rows_per_group: int | None = None, **more: Any) -> Snapshot:
+    """Freeze every trace of a corpus, newest sample first, or the `picks` given."""
+    picks = more.pop("picks", None)
+    if picks is None:
+        picks = corpus.sql("select sample_id, trace_id from traces order by sample_id desc").to_arrow_table()
+    with pytest.MonkeyPatch.context() as patch, corpus.run("select", {}) as run:
+        if rows_per_group:
+            patch.setattr("corpus.frozen.ROWS_PER_GROUP", rows_per_group)
+        return corpus.snapshots.freeze(name, picks, profile="strict", recipe="steps: []\n", run=run, **more)
