@@ -67,12 +67,6 @@ class Shape:
         x, y = self.outline.T
         return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
 
-    def box(self, width: int, height: int) -> list[int]:
-        """Its box [x1, y1, x2, y2] in thousandths of the picture's width and height."""
-        low, high = self.outline.min(axis=0), self.outline.max(axis=0)
-        edges = [low[0] / width, low[1] / height, high[0] / width, high[1] / height]
-        return [round(1000 * min(max(edge, 0.0), 1.0)) for edge in edges]
-
 
 def with_article(name: str) -> str:
     """`a red circle`, `an orange star`."""

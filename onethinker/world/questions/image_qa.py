@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from onethinker.world.palette import COLOURS, FORMS, place
+from onethinker.world.palette import COLOURS, FORMS, Shape, place
 from onethinker.world.question import Question, either, lettered
 from onethinker.world.stage import Stage
 from onethinker.world.stills import Picture
@@ -85,7 +85,7 @@ def _say(stage: Stage, number: int) -> Question:
 
 def clear_extremes(picture: Picture) -> dict[str, str]:
     """What stands out without doubt: `furthest to the left` (by 20 pixels), `the largest` (by a third) → its name."""
-    ranks = {
+    ranks: dict[str, tuple[Callable[[Shape], float], float, float]] = {
         "furthest to the left": (lambda s: -s.x, 20.0, 0.0),
         "furthest to the right": (lambda s: s.x, 20.0, 0.0),
         "the largest": (lambda s: s.area, 0.0, 0.33),

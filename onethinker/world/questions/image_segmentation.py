@@ -3,6 +3,7 @@
 import numpy as np
 from pycocotools import mask as coco
 
+from onethinker.world.drawing import box_in
 from onethinker.world.pointing import points_beside, points_on
 from onethinker.world.question import Question, body
 from onethinker.world.stage import Stage
@@ -14,7 +15,7 @@ def ask(stage: Stage, number: int) -> Question:
     shape = picture.shapes[stage.rng("segment", number).integers(len(picture.shapes))]
     mask = picture.mask(shape)
     answer = body(
-        boxes=shape.box(picture.width, picture.height),
+        boxes=box_in(shape, picture.width, picture.height),
         positive_points=points_on(mask),
         negative_points=points_beside(mask),
     )

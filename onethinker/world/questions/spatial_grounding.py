@@ -1,5 +1,6 @@
 """Spatial grounding: the box of a shape that is named by colour and form, or by how it stands out."""
 
+from onethinker.world.drawing import box_in
 from onethinker.world.question import Question, body
 from onethinker.world.questions.image_qa import clear_extremes
 from onethinker.world.stage import Stage
@@ -14,7 +15,7 @@ def ask(stage: Stage, number: int) -> Question:
         words = "the largest shape" if extreme == "the largest" else f"the shape {extreme}"
         phrases[words.removeprefix("the ")] = phrases[name]
     phrase = sorted(phrases)[rng.integers(len(phrases))]
-    box = phrases[phrase].box(picture.width, picture.height)
+    box = box_in(phrases[phrase], picture.width, picture.height)
     return Question(
         "spatial grounding", "image", path, f"Please find the bounding box of: the {phrase}.", body(boxes=box)
     )

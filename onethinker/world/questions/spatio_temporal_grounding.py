@@ -3,6 +3,7 @@
 import math
 
 from onethinker.world.clips import HEIGHT, WIDTH
+from onethinker.world.drawing import box_in
 from onethinker.world.question import Question, body
 from onethinker.world.stage import Stage
 
@@ -18,6 +19,6 @@ def ask(stage: Stage, number: int) -> Question:
     for second in range(math.ceil(span[0]), math.floor(span[1]) + 1):
         shape = actor.at(second)
         if shape is not None:
-            boxes[str(second)] = shape.box(WIDTH, HEIGHT)
+            boxes[str(second)] = box_in(shape, WIDTH, HEIGHT)
     text = f"When and where is the {actor.name} {does}? Give the time span and a box for each second."
     return Question("spatial-temporal grounding", "video", path, text, body(time=list(span), boxes=boxes))

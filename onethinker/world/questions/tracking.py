@@ -1,6 +1,7 @@
 """Tracking: follow the shape that a box in the first frame points at; key k is second k - 1 of the clip."""
 
 from onethinker.world.clips import HEIGHT, WIDTH
+from onethinker.world.drawing import box_in
 from onethinker.world.question import Question, body
 from onethinker.world.stage import Stage
 
@@ -13,7 +14,7 @@ def ask(stage: Stage, number: int) -> Question:
     for second in range(min(int(clip.times()[-1]) + 1, 32)):
         shape = actor.at(second)
         if shape is not None:
-            boxes[str(second + 1)] = shape.box(WIDTH, HEIGHT)
+            boxes[str(second + 1)] = box_in(shape, WIDTH, HEIGHT)
     text = (
         f"Given the bounding box {boxes['1']} of the target object in the first frame, track this object in each frame."
     )

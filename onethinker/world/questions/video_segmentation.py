@@ -1,6 +1,7 @@
 """Video segmentation: the moment when a shape is largest, with its box and points then; all masks for evaluation."""
 
 from onethinker.world.clips import FPS, HEIGHT, WIDTH
+from onethinker.world.drawing import box_in
 from onethinker.world.pointing import points_beside, points_on
 from onethinker.world.question import Question, body
 from onethinker.world.questions.image_segmentation import rle
@@ -16,7 +17,7 @@ def ask(stage: Stage, number: int) -> Question:
     mask = clip.mask(actor, actor.peak_s)
     answer = body(
         time=actor.peak_s,
-        boxes=shape.box(WIDTH, HEIGHT),
+        boxes=box_in(shape, WIDTH, HEIGHT),
         positive_points=points_on(mask),
         negative_points=points_beside(mask),
     )

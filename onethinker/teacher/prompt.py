@@ -1,0 +1,152 @@
+"""What a request asks and shows, whatever wire format it came in: a text, pictures, or timed frames of a video."""
+
+import io
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[np.uint8]
+
+MOST_FRAMES = 32
+_LARGEST_SIDE = 1280  # larger pictures are looked at reduced: shares of the picture stay what they are
+_MOST_PIXELS = 50_000_000
+
+_STAMP = re.compile(
+    r"(?:^|[\n\[(<]|frame\s*\d*\s*(?:at|@|:)\s*)\s*(?:t\s*=\s*|time\s*[:=]?\s*)?"
+    r"(\d+(?:\.\d+)?)\s*s(?:ec(?:onds?)?)?\s*[\])>:.]*\s*$",
+    re.IGNORECASE,
+)
+_OPTION = re.compile(r"(?m)^[ \t]*\(?([A-Z])[.):][ \t]+(\S.*?)[ \t]*$")
+_LASTS = re.compile(r"(?:lasts|duration|length)\D{0,24}(\d+(?:\.\d+)?)\s*s", re.IGNORECASE)
+
+
+class MediumError(ValueError):
+    """A picture or video that cannot be opened; the wire answers with its own kind of 400."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a message, in order: a text, a picture's bytes or a video's bytes."""
+
+    text: str = ""
+    image: bytes | None = None
+    video: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a video and its time in seconds from the beginning."""
+
+    time_s: float
+    pixels: Pixels
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The text of a request without the frames' time stamps, its single pictures and its frames."""
+
+    text: str
+    stills: tuple[Pixels, ...] = ()
+    frames: tuple[Frame, ...] = ()
+
+    @cached_property
+    def options(self) -> dict[str, str]:
+        """Letter → text of the options on offer, empty for a question without."""
+        found = dict(_OPTION.findall(self.text))
+        letters = sorted(found)
+        in_order = letters == [chr(65 + n) for n in range(len(letters))]
+        return found if len(found) > 1 and in_order else {}
+
+    @cached_property
+    def duration_s(self) -> float:
+        """How long the video is: as the text says, else one step beyond the last frame; 0 without frames."""
+        if not self.frames:
+            return 0.0
+        last = self.frames[-1].time_s
+        said = _LASTS.search(self.text)
+        if said and float(said[1]) >= last:
+            return float(said[1])
+        step = (last - self.frames[0].time_s) / (len(self.frames) - 1) if len(self.frames) > 1 else 1.0
+        return last + step
+
+
+def prompt_of(parts: list[Part]) -> Prompt:
+    """Sort the parts of a request into text, stills and frames.
+
+    Several pictures with a time stamp such as `[1.00 s]` before each are the frames of a video; several without are
+    taken as frames a second apart. Raises MediumError for bytes that are no picture or no video.
+    """
+    texts: list[str] = []
+    pictures: list[tuple[float | None, Pixels]] = []
+    frames: list[Frame] = []
+    for part in parts:
+        if part.image is not None:
+            stamp = _STAMP.search(texts[-1]) if texts else None
+            if stamp:
+                texts[-1] = texts[-1][: stamp.start()]
+            pictures.append((float(stamp[1]) if stamp else None, _picture(part.image)))
+            texts.append("")
+        elif part.video is not None:
+            frames.extend(_video(part.video))
+        else:
+            texts.append(part.text)
+    text = "\n".join(text for text in texts if text.strip())
+    if len(pictures) == 1 and pictures[0][0] is None:
+        return Prompt(text, (pictures[0][1],), tuple(frames))
+    timed = [Frame(float(number) if at is None else at, pixels) for number, (at, pixels) in enumerate(pictures)]
+    return Prompt(text, (), tuple(_thinned(sorted([*frames, *timed], key=lambda frame: frame.time_s))))
+
+
+def _thinned(frames: list[Frame]) -> list[Frame]:
+    if len(frames) <= MOST_FRAMES:
+        return frames
+    return [frames[int(n)] for n in np.linspace(0, len(frames) - 1, MOST_FRAMES)]
+
+
+def _picture(data: bytes) -> Pixels:
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if bgr is None:
+        raise MediumError("the image could not be read: not a JPEG, PNG, WebP or GIF, or cut short")
+    return _reduced(np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8))
+
+
+def _reduced(pixels: Pixels) -> Pixels:
+    height, width = pixels.shape[:2]
+    if height * width > _MOST_PIXELS:
+        raise MediumError(f"the image has {width} x {height} pixels; at most {_MOST_PIXELS:,} are looked at")
+    scale = _LARGEST_SIDE / max(height, width)
+    if scale < 1:
+        size = max(round(width * scale), 1), max(round(height * scale), 1)
+        return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return pixels
+
+
+def _video(data: bytes) -> list[Frame]:
+    """Up to 32 frames spread evenly over a video's decoded frames."""
+    try:
+        with av.open(io.BytesIO(data), "r") as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "NONE"
+            # Every frame is decoded, few are kept: counts in headers lie, and worlds like ours are short.
+            frames: list[Frame] = []
+            keep_each = 1
+            for number, picture in enumerate(container.decode(stream)):
+                if number % keep_each:
+                    continue
+                frames.append(
+                    Frame(
+                        float(picture.time or 0.0), _reduced(np.asarray(picture.to_ndarray(format="rgb24"), np.uint8))
+                    )
+                )
+                if len(frames) > 2 * MOST_FRAMES:
+                    frames, keep_each = frames[::2], 2 * keep_each
+    except (av.FFmpegError, IndexError, ValueError) as error:
+        raise MediumError(f"the video could not be read: {error}") from error
+    if not frames:
+        raise MediumError("the video holds no frames")
+    return _thinned(frames)
