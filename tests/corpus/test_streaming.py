@@ -79,18 +79,20 @@ def test_it_goes_on_at_the_very_row(snapshot: Snapshot, seen: int, seed: int | N
     assert ids(again) == whole[seen:]
 
 
-def test_going_on_reads_one_window_and_not_the_ones_before(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_going_on_reads_its_window_and_at_most_the_one_before(
+    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(streaming, "GROUPS_PER_WINDOW", 1)
     monkeypatch.setattr(streaming, "PIECES", 1)
     stream = snapshot.stream(seed=1)
     rows = iter(stream)
-    for _ in range(18):
+    for _ in range(24):
         next(rows)
     streaming._read.cache_clear()
     again = snapshot.stream(seed=1)
     again.load_state_dict(stream.state_dict())
     next(iter(again))
-    assert streaming._read.cache_info().misses == 1
+    assert streaming._read.cache_info().misses <= 2  # of five
 
 
 def test_an_impossible_shard_is_refused(snapshot: Snapshot) -> None:
