@@ -1,0 +1,133 @@
+"""From answers to the lake: each is journaled at once, committed with others, and only then let go of.
+
+The commits happen in a thread of their own, spaced so that they take at most a twentieth of the time.
+"""
+
+import asyncio
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import duckdb
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from annotators.journal import SYNC_EVERY_S, Journal, leftovers
+from corpus import Corpus, OneThinkerError
+from corpus.runs import Run
+from corpus.schema import TABLES
+
+COMMIT_EVERY_S = 2.0
+COMMIT_SHARE = 20  # a commit is followed by at least so many times its own length without one
+MOST_PENDING = 4000  # rows held in memory between two commits
+
+Rows = list[tuple[str, dict[str, Any]]]
+
+
+class Ledger:
+    """Takes rows and sees to it that each reaches the lake once. Use as an async context manager."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._journal = Journal(journal_folder(run.corpus), run.run_id)
+        self._rows: Rows = []
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._commit_s = 0.0
+        self._wake = asyncio.Event()
+        self._ending = False
+        self.committed = 0
+
+    @property
+    def full(self) -> bool:
+        """True once the disk had no more room for the journal: nothing more should be asked."""
+        return self._journal.full
+
+    def add(self, table: str, row: dict[str, Any]) -> None:
+        """Put one row into the journal, and into the next commit."""
+        row["run_id"] = self._run.run_id
+        self._journal.add(table, row)
+        self._rows.append((table, row))
+        if len(self._rows) >= MOST_PENDING:
+            self._wake.set()
+
+    async def __aenter__(self) -> "Ledger":
+        self._tasks = [asyncio.create_task(self._sync()), asyncio.create_task(self._commits())]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Commit what is left. Raises what the lake raised; the journal then keeps the rows for the next run."""
+        self._ending = True
+        self._wake.set()
+        sync, commits = self._tasks
+        try:
+            await commits
+        finally:
+            sync.cancel()
+            self._thread.shutdown(wait=True)
+            self._journal.close()
+
+    @property
+    def broken(self) -> bool:
+        """True where commits have failed for good."""
+        return self._tasks[1].done() and not self._ending
+
+    async def _sync(self) -> None:
+        while True:
+            await asyncio.sleep(SYNC_EVERY_S / 2)
+            await asyncio.to_thread(self._journal.sync)
+
+    async def _commits(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            if not self._ending:
+                try:
+                    async with asyncio.timeout(max(COMMIT_EVERY_S, COMMIT_SHARE * self._commit_s)):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+                self._wake.clear()
+            rows, self._rows = self._rows, []
+            if rows:
+                path = self._journal.turn()
+                started = monotonic()
+                await loop.run_in_executor(self._thread, self._commit, rows, path)
+                self._commit_s = monotonic() - started
+                self.committed += len(rows)
+            elif self._ending:
+                return
+
+    def _commit(self, rows: Rows, path: Path) -> None:
+        self._journal.sync()
+        write(self._run.corpus, rows, f"annotate: {len(rows)} rows", self._run.run_id)
+        path.unlink()
+
+
+@retry(
+    retry=retry_if_exception_type((OneThinkerError, duckdb.Error, OSError)),
+    stop=stop_after_attempt(5),
+    wait=wait_exponential(multiplier=0.5, max=10),
+    reraise=True,
+)
+def write(corpus: Corpus, rows: Rows, message: str, run_id: str | None) -> int:
+    """Commit rows of several tables in one transaction; a lost connection or a lock is tried again a few times."""
+    of = defaultdict(list)
+    for table, row in rows:
+        of[table].append(row)
+    with corpus.transaction(message, run_id=run_id) as tx:
+        return sum(tx.append(table, some) for table, some in sorted(of.items()))
+
+
+def journal_folder(corpus: Corpus) -> Path:
+    """Where the journals of a corpus lie: beside its lake."""
+    return corpus.root / "journal"
+
+
+def replay(corpus: Corpus) -> int:
+    """Commit what killed runs left in their journals; returns the rows that the lake did not have yet."""
+    added = 0
+    for path, rows in leftovers(journal_folder(corpus)):
+        known = [(table, row) for table, row in rows if table in TABLES]
+        added += write(corpus, known, f"replay {path.parent.name}/{path.name}", None)
+        path.unlink()
+    return added

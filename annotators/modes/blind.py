@@ -1,0 +1,16 @@
+"""Blind, the default: the teacher sees the question and the media. The true answer is not even read."""
+
+from typing import Any
+
+COLUMNS = ("sample_id", "problem_type", "data_type", "problem", "options", "media")
+WHERE = "true"
+
+
+def template(template: str) -> str:
+    """The task's prompt as it is."""
+    return template
+
+
+def fields(sample: dict[str, Any], question: str) -> dict[str, str]:
+    """The question."""
+    return {"question": question}

@@ -1,0 +1,218 @@
+"""What a run has to ask: the slice's samples, their prompts and parameters, less the traces that are there already."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from annotators.asking import Part, Request, Text
+from annotators.modes import Mode, mode
+from annotators.preparing import Look
+from annotators.responses import RETRIED
+from annotators.settings import Settings
+from corpus import Corpus, OneThinkerError, UsageError
+from corpus.ids import canonical_json, digest
+from corpus.task import Task, modality
+from corpus.tasks import task
+
+FPS, MAX_FRAMES = 2.0, 64  # of a video, where its task has no wish of its own
+_PLACEHOLDER = re.compile(r"<(image|video)>")
+_FIELD = re.compile(r"\{(\w+)\}")
+_ROWS_AT_ONCE = 512
+
+
+@dataclass(frozen=True)
+class Ask:
+    """How samples of one problem and data type are asked: the same words and parameters for all of them."""
+
+    task: Task
+    prompt_id: str
+    template: str
+    params: str  # canonical JSON of all else that shapes the response
+    look: Look
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One trace to be had: a sample, how to ask, and which attempt; k, k + n, k + 2n … are tries at slot k."""
+
+    sample: dict[str, Any]
+    ask: Ask
+    slot: int
+    attempt: int
+    teacher: str
+    mode: str
+
+    @property
+    def trace_id(self) -> str:
+        """The deterministic id of the trace that this job makes."""
+        return self._id(self.attempt)
+
+    @property
+    def claim_id(self) -> str:
+        """What two workers must not both hold: the id of the slot's first try."""
+        return self._id(self.slot)
+
+    def _id(self, attempt: int) -> str:
+        a = self.ask
+        return digest("trace", self.sample["sample_id"], self.teacher, self.mode, a.prompt_id, a.params, attempt)
+
+    def again(self, settings: Settings) -> "Job | None":
+        """The next try at the same slot, after an odd response; None where there were enough."""
+        attempt = self.attempt + settings.n
+        return replace(self, attempt=attempt) if attempt < settings.n * (1 + settings.odd_retries) else None
+
+
+class Plan:
+    """The jobs of one run, worked out in SQL and kept on disk, so that a slice of any size takes no memory."""
+
+    def __init__(self, corpus: Corpus, settings: Settings, address: str) -> None:
+        self.corpus = corpus
+        self.settings = settings
+        self.address = address
+        self.mode: Mode = mode(settings.mode)
+        self.system = settings.system.read_text(encoding="utf-8").strip() if settings.system else None
+        self.where = f"from samples where ({settings.where}\n) and ({self.mode.WHERE})"
+
+    @cached_property
+    def asks(self) -> dict[tuple[str, str], Ask]:
+        """How each kind of sample in the slice is asked, by problem type and data type."""
+        try:
+            kinds = self.corpus.sql(f"select distinct problem_type, data_type {self.where} order by all").fetchall()
+        except OneThinkerError as error:
+            raise UsageError(f"--where {self.settings.where!r}: {error}") from None
+        return {(kind, data): self._ask(task(kind), data) for kind, data in kinds}
+
+    def _ask(self, of: Task, data_type: str) -> Ask:
+        s = self.settings
+        given = s.prompt.read_text(encoding="utf-8") if s.prompt else of.template_for(data_type)
+        template = self.mode.template(given)
+        fps: float = s.fps if s.fps is not None else getattr(of, "fps", FPS)
+        frames: int = s.max_frames if s.max_frames is not None else getattr(of, "max_frames", MAX_FRAMES)
+        look = Look(s.image_pixels, s.frame_pixels, fps, frames, s.native_video)
+        params: dict[str, Any] = {
+            "address": s.address or self.address,
+            "max_tokens": s.max_tokens,
+            "temperature": s.temperature,
+            "top_p": s.top_p,
+            "effort": s.effort,
+            "thinking_tokens": s.thinking_tokens,
+            "seed": s.seed or None,
+            "system": digest(self.system) if self.system else None,
+            "image_pixels": s.image_pixels,
+        }
+        if modality({"data_type": data_type}) == "video":
+            sampled = {"fps": fps, "max_frames": frames, "frame_pixels": s.frame_pixels}
+            params |= {"native_video": True} if s.native_video else sampled
+        kept = {name: value for name, value in params.items() if value is not None}
+        return Ask(of, digest(template), template, canonical_json(kept).decode(), look)
+
+    def prompts(self) -> list[dict[str, Any]]:
+        """Rows for `prompts`: every template whole, and the system prompt under the id that `params` names."""
+        rows = [
+            {
+                "prompt_id": ask.prompt_id,
+                "problem_type": ask.task.name,
+                "mode": self.settings.mode,
+                "text": ask.template,
+            }
+            for ask in self.asks.values()
+        ]
+        if self.system:
+            rows.append({"prompt_id": digest(self.system), "mode": "system", "text": self.system})
+        return rows
+
+    @contextmanager
+    def jobs(self) -> Iterator["Jobs"]:
+        """The jobs that are left to do, in an order that mixes tasks and is always the same."""
+        with TemporaryDirectory(prefix="onethinker-plan-") as folder:
+            path = Path(folder) / "jobs.parquet"
+            self._write(path)
+            yield Jobs(self, path)
+
+    def _write(self, path: Path) -> None:
+        s = self.settings
+        columns = ", ".join(self.mode.COLUMNS)
+        limit = f"order by sample_id limit {s.limit}" if s.limit else ""
+        asks: list[list[str | None]] = [[*kind, ask.prompt_id, ask.params] for kind, ask in self.asks.items()] or [
+            [None] * 4
+        ]
+        names = ", ".join(f"s.{column}" for column in self.mode.COLUMNS)
+        query = f"""
+            with slice as (select {columns} {self.where} {limit}),
+                 asks as (select unnest($asks, recursive := false) as a),
+                 past as (
+                    select sample_id, prompt_id, params, attempt % {s.n} as slot, max(attempt) as last,
+                           bool_or(not coalesce(list_contains($retried, flag), false)) as done
+                    from traces where teacher = $teacher and mode = $mode and attempt is not null group by all)
+            select {names}, r.slot::int as slot, coalesce(p.last + {s.n}, r.slot)::int as attempt
+            from slice s join asks on asks.a[1] = s.problem_type and asks.a[2] = s.data_type
+                 cross join range({s.n}) r(slot)
+                 left join past p on p.sample_id = s.sample_id and p.slot = r.slot
+                                 and p.prompt_id = asks.a[3] and p.params = asks.a[4]
+            where not coalesce(p.done, false) and coalesce(p.last + {s.n}, r.slot) < {s.n * (1 + s.odd_retries)}
+            order by s.sample_id, r.slot"""
+        given = {"asks": asks or [[None] * 4], "retried": list(RETRIED), "teacher": s.teacher, "mode": s.mode}
+        self.corpus.sql(query, given).write_parquet(str(path), row_group_size=4096)
+
+    def request(self, job: Job, media: list[list[Part]]) -> Request:
+        """The request for a job, its media in the places that the question has for them, else in front."""
+        s = self.settings
+        question = job.ask.task.question(job.sample)
+        fields = self.mode.fields(job.sample, question)
+        prompt = _FIELD.sub(lambda found: fields.get(found[1], found[0]), job.ask.template)
+        return Request(
+            parts=tuple(interleaved(prompt, media)),
+            max_tokens=s.max_tokens,
+            system=self.system,
+            temperature=s.temperature,
+            top_p=s.top_p,
+            seed=s.seed + job.attempt,
+            effort=s.effort,
+            thinking_tokens=s.thinking_tokens,
+        )
+
+
+class Jobs:
+    """The jobs of a plan, read from disk in batches."""
+
+    def __init__(self, plan: Plan, path: Path) -> None:
+        self._plan = plan
+        self._file = pq.ParquetFile(path)  # type: ignore[no-untyped-call]
+
+    def __len__(self) -> int:
+        return int(self._file.metadata.num_rows)
+
+    def batches(self) -> Iterator[list[Job]]:
+        """The jobs, some hundreds at a time."""
+        s, asks = self._plan.settings, self._plan.asks
+        for batch in self._file.iter_batches(_ROWS_AT_ONCE):
+            jobs = []
+            for row in batch.to_pylist():
+                slot, attempt = row.pop("slot"), row.pop("attempt")
+                jobs.append(Job(row, asks[row["problem_type"], row["data_type"]], slot, attempt, s.teacher, s.mode))
+            yield jobs
+
+
+def interleaved(prompt: str, media: list[list[Part]]) -> list[Part]:
+    """The prompt's words with each medium's parts at its `<image>` or `<video>`, in order; the rest goes in front.
+
+    Placeholders beyond the media there are fall away.
+    """
+    pieces = _PLACEHOLDER.split(prompt)
+    words, places = pieces[::2], len(pieces) // 2
+    first = media[: len(media) - places] if len(media) > places else []
+    waiting = iter(media[len(first) :])
+    parts = [part for medium in first for part in medium]
+    for number, text in enumerate(words):
+        if number:
+            parts += next(waiting, [])
+        if text.strip():
+            parts.append(Text(text.strip() if number in (0, len(words) - 1) else text))
+    return parts

@@ -1,0 +1,13 @@
+"""Volcengine Ark, which serves the Seed models that OneThinker's own traces came from (ARK_API_KEY)."""
+
+from annotators.providers.openai import Chat
+from annotators.settings import Settings
+from annotators.wire import key_from
+
+KEY = "ARK_API_KEY"
+URL = "https://ark.cn-beijing.volces.com/api/v3"
+
+
+def connect(model: str, settings: Settings) -> Chat:
+    """A chat-completions teacher at ark's address."""
+    return Chat(model, settings, key_from(KEY, "ark"), URL)

@@ -1,0 +1,13 @@
+"""Google's Gemini models through their OpenAI-compatible endpoint (GEMINI_API_KEY)."""
+
+from annotators.providers.openai import Chat
+from annotators.settings import Settings
+from annotators.wire import key_from
+
+KEY = "GEMINI_API_KEY"
+URL = "https://generativelanguage.googleapis.com/v1beta/openai/"
+
+
+def connect(model: str, settings: Settings) -> Chat:
+    """A chat-completions teacher at gemini's address."""
+    return Chat(model, settings, key_from(KEY, "gemini"), URL)

@@ -1,0 +1,14 @@
+"""The local teacher that `onethinker teacher` serves (ONETHINKER_TEACHER_URL, no key): for machines without one."""
+
+import os
+
+from annotators.providers.openai import Chat
+from annotators.settings import Settings
+
+URL = "ONETHINKER_TEACHER_URL"
+DEFAULT_URL = "http://127.0.0.1:8089/v1"
+
+
+def connect(model: str, settings: Settings) -> Chat:
+    """The local teacher; the same model answers the same wherever it is served, so its address tells nothing."""
+    return Chat(model, settings, "local", os.environ.get(URL) or DEFAULT_URL, address="local")

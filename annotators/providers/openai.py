@@ -1,0 +1,108 @@
+"""OpenAI and every server that speaks its chat completions (OPENAI_API_KEY, OPENAI_BASE_URL): vLLM, SGLang, Gemini …"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from annotators.asking import Clip, Part, Picture, Reply, Request, Text, Unreadable
+from annotators.settings import Settings
+from annotators.wire import exchange, key_from
+
+KEY = "OPENAI_API_KEY"
+OFFICIAL = "https://api.openai.com/v1"
+_FINISH = {"stop": "stop", "length": "length", "content_filter": "content_filter", "tool_calls": "tool_calls"}
+
+
+def connect(model: str, settings: Settings) -> "Chat":
+    """A chat-completions teacher at OPENAI_BASE_URL, else at OpenAI's own address."""
+    return Chat(model, settings, key_from(KEY, "openai"), os.environ.get("OPENAI_BASE_URL") or OFFICIAL)
+
+
+class Chat:
+    """One model behind a chat-completions endpoint."""
+
+    path = "/chat/completions"
+
+    def __init__(self, model: str, settings: Settings, secret: str, base_url: str, address: str | None = None) -> None:
+        from openai import AsyncOpenAI, DefaultAioHttpClient
+
+        self.model = model
+        self.secret = secret
+        self.timeout_s = settings.timeout_s
+        self.address = base_url.rstrip("/") if address is None else address
+        self.official = base_url.startswith("https://api.openai.com")
+        self.client = AsyncOpenAI(
+            api_key=secret,
+            base_url=base_url,
+            max_retries=0,  # retries are ours: they must know the budget, the pace and the journal
+            http_client=DefaultAioHttpClient(),
+        )
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """The request as a chat-completions body; a prompt of words alone is a plain string, as old servers want."""
+        if all(isinstance(part, Text) for part in request.parts):
+            content: Any = "".join(part.text for part in request.parts if isinstance(part, Text))
+        else:
+            content = [_part(part) for part in request.parts]
+        messages = [{"role": "user", "content": content}]
+        if request.system:
+            messages.insert(0, {"role": "system", "content": request.system})
+        # OpenAI's reasoning models refuse the older word; many compatible servers know only that one.
+        longest = "max_completion_tokens" if self.official else "max_tokens"
+        given = {
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "seed": request.seed,
+            "reasoning_effort": request.effort,
+        }
+        body = {"model": self.model, "messages": messages, longest: request.max_tokens}
+        return body | {name: value for name, value in given.items() if value is not None}
+
+    def read(self, payload: Mapping[str, Any]) -> Reply:
+        """The first choice's message; thinking in `reasoning_content` or `reasoning` where a server has it apart."""
+        if not payload.get("choices"):
+            raise Unreadable(f"no choices in {sorted(payload)}")
+        choice = payload["choices"][0]
+        message = choice["message"]
+        finish = choice.get("finish_reason")
+        text = message.get("content")
+        if isinstance(text, list):
+            text = "".join(part.get("text", "") for part in text)
+        if message.get("tool_calls") or message.get("function_call"):
+            finish = "tool_calls"
+        elif message.get("refusal"):
+            finish, text = "refusal", text or message["refusal"]
+        usage = payload.get("usage") or {}
+        of_input = usage.get("prompt_tokens_details") or {}
+        of_output = usage.get("completion_tokens_details") or {}
+        return Reply(
+            text=text or "",
+            thinking=message.get("reasoning_content") or message.get("reasoning") or None,
+            finish_reason=_FINISH.get(finish, finish),
+            input_tokens=usage.get("prompt_tokens"),
+            output_tokens=usage.get("completion_tokens"),
+            cached_tokens=of_input.get("cached_tokens") or 0,
+            cache_write_tokens=of_input.get("cache_write_tokens") or 0,
+            reasoning_tokens=of_output.get("reasoning_tokens") or 0,
+            request_id=payload.get("id"),
+        )
+
+    async def send(self, body: bytes, key: str) -> Reply:
+        """One exchange; raises Failure."""
+        return await exchange(
+            self.client, self.path, body, key=key, secret=self.secret, timeout_s=self.timeout_s, read=self.read
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.client.close()
+
+
+def _part(part: Part) -> dict[str, Any]:
+    match part:
+        case Text():
+            return {"type": "text", "text": part.text}
+        case Picture():
+            return {"type": "image_url", "image_url": {"url": f"data:{part.mime};base64,{part.base64}"}}
+        case Clip():  # not OpenAI's own: vLLM, Qwen and Ark take it
+            return {"type": "video_url", "video_url": {"url": f"data:{part.mime};base64,{part.base64}"}}

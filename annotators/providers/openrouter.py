@@ -1,0 +1,13 @@
+"""OpenRouter, one key for many providers' models (OPENROUTER_API_KEY)."""
+
+from annotators.providers.openai import Chat
+from annotators.settings import Settings
+from annotators.wire import key_from
+
+KEY = "OPENROUTER_API_KEY"
+URL = "https://openrouter.ai/api/v1"
+
+
+def connect(model: str, settings: Settings) -> Chat:
+    """A chat-completions teacher at openrouter's address."""
+    return Chat(model, settings, key_from(KEY, "openrouter"), URL)

@@ -1,0 +1,161 @@
+"""Annotating: a teacher answers the samples of a slice, and every answer is a trace in the corpus."""
+
+import asyncio
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from time import monotonic
+from typing import Any, cast
+
+from annotators.engine import Engine, Stop
+from annotators.ledger import Ledger, replay
+from annotators.money import Budget, Price, price_of
+from annotators.plan import Jobs, Plan
+from annotators.preparing import Preparer
+from annotators.providers import connect
+from annotators.settings import Settings
+from corpus import Corpus, OneThinkerError
+from corpus.progress import progress
+from corpus.runs import Run
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an annotation run did. `left` traces of the slice are still to be had; `stopped` says why, if early."""
+
+    run_id: str | None
+    traces: int
+    rejected: int
+    left: int
+    elsewhere: int
+    replayed: int
+    cost_usd: Decimal
+    unsure_usd: Decimal
+    seconds: float
+    flags: dict[str, int] = field(default_factory=dict)
+    rejects: dict[str, int] = field(default_factory=dict)
+    faults: dict[str, int] = field(default_factory=dict)
+    tokens: dict[str, int] = field(default_factory=dict)
+    stopped: str | None = None
+    message: str = ""
+
+
+def annotate(corpus: Corpus, settings: Settings | None = None, **given: Any) -> Report:
+    """Ask a teacher about the samples of a slice and keep what it answers as traces.
+
+    `given` are the fields of `Settings`: `annotate(corpus, teacher="openai:gpt-5", where="task = 'tracking'", n=4)`.
+    The same call again continues where the last one ended, however that was, and buys nothing twice; another teacher,
+    prompt or parameter adds traces. Ctrl-C and a spent budget stop it cleanly, with all that was paid for kept.
+
+    Raises UsageError for settings that cannot be, OneThinkerError for a missing key, a refused one, an empty account
+    or a corpus that takes no more commits.
+    """
+    settings = settings or Settings(**given)
+    replayed = replay(corpus)
+    price = price_of(settings.teacher, settings.prices)
+    if settings.budget_usd is not None and price is None:
+        raise OneThinkerError(
+            f"no price is known for {settings.teacher}, so a budget cannot be kept: give one with --prices FILE "
+            f'(["{settings.teacher}"] input = 1.25, output = 10.00; USD for a million tokens)'
+        )
+    return _in_own_loop(_annotate(corpus, settings, price, replayed))
+
+
+async def _annotate(corpus: Corpus, settings: Settings, price: Price | None, replayed: int) -> Report:
+    teacher = connect(settings)
+    try:
+        plan = Plan(corpus, settings, teacher.address)
+        with plan.jobs() as jobs:
+            if not len(jobs):
+                return Report(None, 0, 0, 0, 0, replayed, Decimal(0), Decimal(0), 0.0, message="nothing is left to ask")
+            with corpus.run("annotate", {**settings.config(), "address": teacher.address}) as run:
+                return await _run(run, plan, jobs, teacher, price, replayed)
+    finally:
+        await teacher.close()
+
+
+async def _run(run: Run, plan: Plan, jobs: Jobs, teacher: Any, price: Price | None, replayed: int) -> Report:
+    s = plan.settings
+    started = monotonic()
+    with run.transaction("prompts") as tx:
+        tx.append("prompts", plan.prompts())
+    budget = Budget(s.budget_usd)
+    preparer = Preparer(run.corpus.media, workers=s.decoders, timeout_s=s.prepare_timeout_s)
+    with progress("annotate", len(jobs)) as bar, preparer:
+        async with Ledger(run) as ledger:
+            engine = Engine(run, plan, teacher, price=price, budget=budget, ledger=ledger, preparer=preparer, bar=bar)
+            with _stoppable(engine):
+                await engine.work(jobs)
+    tally, stop = engine.tally, engine.stopped
+    report = Report(
+        run_id=run.run_id,
+        traces=tally.counts["traces"],
+        rejected=tally.counts["rejects"],
+        left=max(len(jobs) - bar.done - tally.counts["elsewhere"], 0),
+        elsewhere=tally.counts["elsewhere"],
+        replayed=replayed,
+        cost_usd=run.cost_usd,
+        unsure_usd=budget.unsure,
+        seconds=monotonic() - started,
+        flags=dict(tally.flags),
+        rejects=dict(tally.rejects),
+        faults=dict(tally.faults),
+        tokens=dict(tally.tokens),
+        stopped=stop.reason if stop else None,
+        message=_message(stop) if stop else "",
+    )
+    if stop and stop.reason == "interrupted":
+        raise KeyboardInterrupt(report.message)
+    if stop and stop.reason != "budget":
+        raise OneThinkerError(report.message)
+    return report
+
+
+def _message(stop: Stop) -> str:
+    if stop.reason == "budget":
+        return f"the budget is spent: {stop.detail}. Give the same command again to go on, with another --budget"
+    if stop.reason == "interrupted":
+        return "stopped; every answer that arrived is kept. Give the same command again to go on"
+    return (
+        f"stopped ({stop.reason}): {stop.detail}. Every answer that arrived is kept; "
+        "once that is settled, give the same command again to go on"
+    )
+
+
+@contextmanager
+def _stoppable(engine: Engine) -> Iterator[None]:
+    """Ctrl-C or SIGTERM ends the run cleanly; a second one at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    main = asyncio.current_task()
+
+    def on_signal() -> None:
+        if engine.stopped is not None and main is not None:
+            main.cancel()
+        print("stopping: waiting for the answers under way", file=sys.stderr, flush=True)
+        engine.stop("interrupted", "")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def _in_own_loop(work: Any) -> Report:
+    """Run a coroutine to its end, also where an event loop is running already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return cast(Report, asyncio.run(work))
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: cast(Report, asyncio.run(work))).result()

@@ -1,0 +1,43 @@
+"""`onethinker annotate`: traces for a slice, from a teacher."""
+
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from annotators.settings import Settings, flag
+from corpus import Corpus
+from onethinker.options import DEFAULT_CORPUS, CorpusUrl, Format
+from onethinker.output import show
+
+
+def annotate(
+    settings: Annotated[Settings, Parameter(name="*", name_transform=flag)],
+    *,
+    format: Format = "table",
+    corpus: CorpusUrl = DEFAULT_CORPUS,
+) -> None:
+    """Have a teacher answer the samples of a slice; every answer becomes a trace.
+
+    The same command again goes on where the last one ended, and buys nothing twice. Keys and base URLs come from the
+    SDKs' own variables (OPENAI_API_KEY, OPENAI_BASE_URL, ANTHROPIC_API_KEY, …).
+
+    Example: `onethinker annotate --teacher local:pixels-1 --where "task = 'tracking'" --n 2`
+    """
+    import pyarrow as pa
+
+    from annotators import annotate as annotate_corpus
+
+    with Corpus.open(corpus) as opened:
+        report = annotate_corpus(opened, settings)
+    counted = {"traces": report.traces, "rejected": report.rejected, "left": report.left}
+    counted |= {"held by other workers": report.elsewhere, "replayed": report.replayed}
+    rows = [("", name, n) for name, n in counted.items() if n or name == "traces"]
+    kinds = {"flag": report.flags, "reject": report.rejects, "fault": report.faults, "tokens": report.tokens}
+    rows += [(kind, name, n) for kind, counts in kinds.items() for name, n in counts.items()]
+    columns = {name: [row[i] for row in rows] for i, name in enumerate(("kind", "name", "count"))}
+    show(pa.table(columns), format, f"{settings.teacher}: ${report.cost_usd:.6f} in {report.seconds:.1f} s")
+    if report.unsure_usd:
+        print(f"${report.unsure_usd:.6f} more may have been charged for requests that broke", file=sys.stderr)
+    if report.message:
+        print(report.message, file=sys.stderr)

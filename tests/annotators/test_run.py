@@ -1,0 +1,161 @@
+"""Annotating end to end against a provider on loopback."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from annotators import Settings, annotate
+from corpus import OneThinkerError, UsageError
+from tests.annotators.conftest import KEY
+from tests.annotators.making import questions
+from tests.annotators.serving import RIGHT, Provider
+
+
+@pytest.mark.parametrize("teacher", ["openai:m", "anthropic:m"])
+def test_a_trace_tells_everything_about_its_making(tmp_path: Path, provider: Provider, teacher: str) -> None:
+    corpus = questions(tmp_path / "corpus", 3, "tiv")
+    report = annotate(corpus, teacher=teacher, temperature=0.5)
+    assert (report.traces, report.rejected, report.left) == (3, 0, 0)
+    rows = corpus.sql("from traces join prompts using (prompt_id)").to_arrow_table().to_pylist()
+    assert len(rows) == 3
+    for row in rows:
+        assert (row["teacher"], row["mode"], row["attempt"]) == (teacher, "blind", 0)
+        assert (row["response"], row["thinking"], row["answer"]) == (RIGHT, "I look at it.", "A")
+        assert (row["finish_reason"], row["flag"]) == ("stop", None)
+        assert (row["input_tokens"], row["output_tokens"]) == (100, 20)
+        assert row["request_id"].startswith("req-")
+        assert row["latency_s"] > 0
+        assert json.loads(row["params"])["temperature"] == 0.5
+        assert json.loads(row["raw"])["usage"]
+        assert "{question}" in row["text"]
+        assert row["run_id"] == report.run_id
+    assert set(provider.answered) == {row["trace_id"] for row in rows}
+
+
+def test_the_same_command_buys_nothing_twice_and_another_adds_traces(tmp_path: Path, provider: Provider) -> None:
+    corpus = questions(tmp_path / "corpus", 8)
+    annotate(corpus, teacher="openai:m", where="sample_id < '8'")
+    first = len(provider.answered)
+    assert 0 < first < 8
+    annotate(corpus, teacher="openai:m")
+    assert len(provider.asked) == 8
+    assert annotate(corpus, teacher="openai:m").message == "nothing is left to ask"
+    own = tmp_path / "prompt.txt"
+    own.write_text("Say it: {question}")
+    system = tmp_path / "system.txt"
+    system.write_text("Be brief.")
+    for given in ({"teacher": "openai:other"}, {"n": 2}, {"temperature": 1.0}, {"prompt": own}, {"system": system}):
+        asked = len(provider.asked)
+        annotate(corpus, **({"teacher": "openai:m"} | given))
+        assert len(provider.asked) == asked + 8, given
+    assert set(provider.answered.values()) == {1}
+    assert corpus.sql("select count(*), count(distinct trace_id) from traces").fetchone() == (48, 48)
+    texts = corpus.sql("select text from prompts").fetchall()
+    assert len(texts) == 3
+    assert {("Say it: {question}",), ("Be brief.",)} < set(texts)
+
+
+def test_seeds_differ_between_attempts(tmp_path: Path, provider: Provider) -> None:
+    annotate(questions(tmp_path / "corpus", 1), teacher="openai:m", n=3, seed=7)
+    assert sorted(body["seed"] for body in provider.bodies) == [7, 8, 9]
+
+
+def test_the_true_answer_is_not_in_a_blind_request(tmp_path: Path, provider: Provider) -> None:
+    corpus = questions(tmp_path / "corpus", 0)
+    from tests.annotators.making import sample
+
+    corpus.append("samples", [sample(1, [], answer="SECRET-TRUTH", truth='{"mask": "SECRET-TRUTH"}')])
+    annotate(corpus, teacher="openai:m")
+    assert provider.bodies
+    assert "SECRET-TRUTH" not in json.dumps(provider.bodies)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "variable"), [("openai:m", "OPENAI_API_KEY"), ("anthropic:m", "ANTHROPIC_API_KEY")]
+)
+def test_no_key_names_the_variable(tmp_path: Path, teacher: str, variable: str) -> None:
+    with pytest.raises(OneThinkerError, match=variable):
+        annotate(questions(tmp_path / "corpus", 1), teacher=teacher)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"teacher": "opnai:m"}, "unknown provider 'opnai'; did you mean 'openai'"),
+        ({"teacher": "openai"}, "names no model"),
+        ({"teacher": "openai:m", "mode": "blnd"}, "unknown mode 'blnd'; did you mean 'blind'"),
+        ({"teacher": "openai:m", "n": 0}, "--n must be at least 1"),
+        ({"teacher": "openai:m", "timeout_s": 0}, "--timeout must be above 0"),
+        ({"teacher": "openai:m", "budget_usd": "-1"}, "--budget must be above 0 USD"),
+        ({"teacher": "openai:m", "budget_usd": "much"}, "must be an amount of USD"),
+        ({"teacher": "openai:m", "prompt": Path("/no/such")}, "--prompt: there is no file"),
+    ],
+)
+def test_settings_that_cannot_be(given: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Settings(**given)
+
+
+def test_an_unknown_column_in_where_lists_near_names(tmp_path: Path, provider: Provider) -> None:
+    with pytest.raises(UsageError, match=r"(?s)--where.*problem_type"):
+        annotate(questions(tmp_path / "corpus", 1), teacher="openai:m", where="problem_typ = 'OCR'")
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "words"),
+    [
+        (401, "Incorrect API key provided: " + KEY, "refused_key"),
+        (402, "pay", "no_credit"),
+        (404, "no such model", "unknown_model"),
+        (429, "insufficient_quota: top up", "no_credit"),
+    ],
+)
+def test_key_and_money_errors_stop_the_run_at_once(
+    tmp_path: Path, provider: Provider, status: int, message: str, words: str
+) -> None:
+    from aiohttp import web
+
+    provider.say = lambda body: web.json_response({"error": {"message": message, "type": "x"}}, status=status)
+    with pytest.raises(OneThinkerError, match=words) as error:
+        annotate(questions(tmp_path / "corpus", 200), teacher="openai:m", concurrency=4)
+    assert KEY not in str(error.value)
+    assert len(provider.asked) <= 8
+
+
+def test_requests_that_are_all_refused_stop_the_run(tmp_path: Path, provider: Provider) -> None:
+    from aiohttp import web
+
+    provider.say = lambda body: web.json_response({"error": {"message": "bad parameter"}}, status=400)
+    with pytest.raises(OneThinkerError, match="all refused; the last: HTTP 400: bad parameter"):
+        annotate(questions(tmp_path / "corpus", 200), teacher="openai:m", concurrency=4)
+    assert len(provider.asked) < 40
+
+
+def test_works_inside_a_running_event_loop(tmp_path: Path, provider: Provider) -> None:
+    import asyncio
+
+    async def notebook_cell() -> int:
+        return annotate(questions(tmp_path / "corpus", 2), teacher="openai:m").traces
+
+    assert asyncio.run(notebook_cell()) == 2
+
+
+def test_two_workers_at_once_buy_each_trace_once(tmp_path: Path, provider: Provider) -> None:
+    from corpus import Corpus
+
+    questions(tmp_path / "corpus", 1500).close()
+    provider.delay_s = 0.05
+
+    def work() -> None:
+        with Corpus.open(tmp_path / "corpus") as corpus:
+            annotate(corpus, teacher="openai:m", concurrency=16)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(provider.answered) == 1500
+    assert set(provider.answered.values()) == {1}
