@@ -27,13 +27,19 @@ _REWRITES = [
         (r"\\(?:left|right|displaystyle|limits)(?![A-Za-z])", ""),
         (r"\\[,;!: ]|~", " "),
         (r"[−–]", "-"),
+        (r"\\text\s*\{\s*(?:or|and)\s*\}|(?<=[\d\w)}$ ]) (?:or|and) (?=[\d\w(\\$ ])", ","),
         (r"\s+", " "),
-        (r"(?<=[^.])\.\s*$", ""),
+        (r"(?<=[^.,;])[.,;]\s*$", ""),
     ]
 ]
 _WORDS = re.compile(r"(?:\\text\{)?[^\W\d_]{2,}(?: [^\W\d_]+)*\}?")
+_PROSE = re.compile(
+    r"(?<![\\A-Za-z{])(?!(?:sinh?|cosh?|tanh?|sqrt|frac|arcsin|arccos|arctan|infty|begin|matrix|pmatrix|cases)\b)[a-z]{4,}"
+)
 _LONG_NUMBER = re.compile(rf"\d{{{MAX_DIGITS + 1}}}")
-_FACTORIAL = re.compile(r"\d{3,}\s*!|[)}\]!A-Za-z]\s*!")
+_FACTORIAL = re.compile(r"\d{3,}\s*!|!\s*!")
+_FACTORIAL_OF_MORE = re.compile(r"[)}\]]\s*!")
+_FEW_DIGITS = 3  # (n-1)! is harmless, (9*9*9*9*9*9)! is not
 _EXPONENT = re.compile(r"\^\s*\{?\s*[-+(]*\s*(\d+)")
 _TOWER = re.compile(r"\^\s*\{[^{}]*[\d)][\s)}]*\^|\^\s*[\d(][\s\d()]*\^|\*\*")
 _LARGE_CHOICE = re.compile(r"\\(?:d|t)?binom\s*\{\s*\d{4,}|\d{4,}\s*\\choose")
@@ -92,12 +98,19 @@ class Expression:
         return f"{found[1]}{found[2] or ''}".translate(str.maketrans("²³", "23")) if found else None
 
     @cached_property
+    def prose(self) -> bool:
+        """Whether it holds plain words or an open brace, so that it is no expression as a whole."""
+        return self.text.count("{") != self.text.count("}") or bool(_PROSE.search(self.text))
+
+    @cached_property
     def heavy(self) -> bool:
         """Whether evaluating it could take long: towers of powers, huge factorials, endless digits, deep nesting."""
         powers = math.prod(min(int(power[:6]), 10**6) or 1 for power in _EXPONENT.findall(self.text))
         if powers > MAX_POWER or _LONG_NUMBER.search(self.text) or self.text.count("^") > 12:
             return True
         if _FACTORIAL.search(self.text) or _TOWER.search(self.text) or _LARGE_CHOICE.search(self.text):
+            return True
+        if _FACTORIAL_OF_MORE.search(self.text) and len(re.findall(r"\d", self.text)) > _FEW_DIGITS:
             return True
         depth = deepest = 0
         for character in self.text:
@@ -141,6 +154,8 @@ def compared(answer: Expression, truth: Expression) -> tuple[float, str | None]:
         return 0.0, "other_number_of_parts"
     if answer.unit and truth.unit and answer.unit != truth.unit:
         return 0.0, "unit_differs"
+    if answer.prose and not truth.prose:
+        return 0.0, "not_an_expression"
     if answer.heavy:
         return 0.0, "too_complex"
     if truth.heavy:

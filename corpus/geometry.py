@@ -57,6 +57,11 @@ def box_iou(a: Floats, b: Floats) -> Floats:
         return _share(shared, box_area(a) + box_area(b) - shared)
 
 
+def above_chance(overlaps: Floats, chance: float) -> Floats:
+    """Overlaps with those below `chance` as 0."""
+    return np.where(overlaps < chance, 0.0, overlaps)
+
+
 def match_distance(a: Floats, b: Floats) -> Floats:
     """Mean distance of three points to three points (n, 3, 2) under the best assignment; inf where none is finite."""
     best = np.full(len(a), np.inf)

@@ -101,6 +101,8 @@ def strict_object(text: str, keys: frozenset[str]) -> dict[str, Any]:
 
 
 def _why_not_json(text: str) -> str:
+    if text.startswith("```"):
+        return "code_fence"  # the trainers' and evaluators' json.loads would stumble over it
     try:
         json.loads(text, parse_constant=_not_finite)
     except Unparsed as error:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MAX_ANSWER_CHARACTERS = 20_000  # the longest honest answer, 32 boxes with decimals, has under 2,000
 
+CHANCE_OVERLAP = 0.1  # `strict` takes an overlap below this for none: covering everything is no answer
 TRUTH_UNREADABLE = "truth_unreadable"
 
 REPLY = (

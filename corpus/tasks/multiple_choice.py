@@ -16,7 +16,10 @@ from corpus.overlap import normalised
 from corpus.task import TRUTH_UNREADABLE, Batch, Example, Scores, Task, Unparsed, modality
 
 MAX_CHARACTERS = 2_000
-_LETTER = re.compile(r"\(?([A-Za-z])\)?[.:)]?")
+_WRAPPED = re.compile(r"(?:\*\*|\$|\\boxed\{|\\text\{|[\[({])+(.+?)(?:\*\*|\$|[\])}])+[.:]?", re.DOTALL)
+_LETTER = re.compile(r"([A-Za-z])[.:)]?")
+_SEVERAL = re.compile(r"[A-Z](?:\s*(?:,|;|&|and)\s*[A-Z])+")
+_RUN_TOGETHER = re.compile(r"[A-Z]{2,}")
 _LETTER_AND_TEXT = re.compile(r"\(?([A-Za-z])[.:)、．]+\s*(.+)", re.DOTALL)
 
 Texts = tuple[str, ...] | None
@@ -32,6 +35,7 @@ class MultipleChoice(Task):
         Example("B", truth="B", reward=1, options=["A. cat", "B. dog"]),
         Example("(b)", truth="B", reward=1, options=["A. cat", "B. dog"]),
         Example("dog", truth="B", reward=1, options=["A. cat", "B. dog"]),
+        Example("C, A", truth="AC", reward=1, options=["A. red", "B. blue", "C. green"]),
         Example("B. cat", truth="B", reward=0, options=["A. cat", "B. dog"]),
         Example("2B-B", truth="B", reward=0, options=["A. cat", "B. dog"]),
     )
@@ -82,18 +86,24 @@ def _verdict(answer: str | None, truth: str | None, options: Texts) -> tuple[flo
 
 
 def _chosen(text: str, options: Texts) -> str:
-    """The letter of the option that a text names; without options, the letter, else the text itself, normalised.
+    """The letter of the option that a text names, letters joined by + where it names several.
+
+    Without options it is the letter, else the text itself, normalised.
 
     Raises Unparsed: `empty_answer`, `answer_too_long`, `not_an_option`, `ambiguous_option`, `letter_and_text_disagree`.
     """
     if len(text) > MAX_CHARACTERS:
         raise Unparsed("answer_too_long")
-    text = normalised(text)
+    written = text.strip()
+    if wrapped := _WRAPPED.fullmatch(written):
+        written = wrapped[1].strip()
+    text = normalised(written)
     if not text:
         raise Unparsed("empty_answer")
     letter = _LETTER.fullmatch(text)
+    several = _SEVERAL.fullmatch(written)
     if options is None:
-        return letter[1] if letter else text
+        return letter[1] if letter else _joined(written) if several else text
     texts = _texts(options)
     named = [found for found, own in texts.items() if text in (own, f"{found}. {own}")]
     if letter and letter[1] in texts and named in ([], [letter[1]]):
@@ -102,12 +112,21 @@ def _chosen(text: str, options: Texts) -> str:
         return named[0]
     if named:
         raise Unparsed("ambiguous_option")
+    if several or _RUN_TOGETHER.fullmatch(written):
+        letters = [character.lower() for character in written if "A" <= character <= "Z"]
+        if len(set(letters)) == len(letters) and texts.keys() >= set(letters):
+            return _joined(written)
     both = _LETTER_AND_TEXT.fullmatch(text)
     if both and both[1] in texts:
         if both[2].strip() == texts[both[1]]:
             return both[1]
         raise Unparsed("letter_and_text_disagree")
     raise Unparsed("not_an_option")
+
+
+def _joined(written: str) -> str:
+    """`AC` or `C, A` as a+c."""
+    return "+".join(sorted({character.lower() for character in written if "A" <= character <= "Z"}))
 
 
 @lru_cache(maxsize=20_000)

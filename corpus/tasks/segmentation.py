@@ -15,7 +15,7 @@ from corpus.canvas import Canvas
 from corpus.geometry import Floats, box_iou, closeness, match_distance
 from corpus.json_answers import floats, objects, points, stacked, strict_box, strict_object, strict_points, strict_time
 from corpus.masks import MaskTruth, mask_truth
-from corpus.task import Batch, Example, Scores, Task, modality
+from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores, Task, modality
 
 IMAGE_KEYS = frozenset({"boxes", "positive_points", "negative_points"})
 VIDEO_KEYS = IMAGE_KEYS | {"time"}
@@ -127,7 +127,7 @@ class Segmentation(Task):
                 parts[row] = _parts_by_mask(answer, truth, mask)
         weights = np.array([IMAGE_WEIGHTS if kind == "image" else VIDEO_WEIGHTS for kind in kinds]).reshape(-1, 4)
         iou, time, on, off = parts.T
-        accuracy = np.minimum(1.0, iou / HIT) * (weights * parts).sum(axis=1)
+        accuracy = (iou >= CHANCE_OVERLAP) * np.minimum(1.0, iou / HIT) * (weights * parts).sum(axis=1)
         return read.scores(
             accuracy,
             iou=iou,

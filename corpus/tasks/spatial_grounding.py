@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import BaseModel
 
 from corpus.canvas import Canvas
-from corpus.geometry import box_iou
+from corpus.geometry import above_chance, box_iou
 from corpus.json_answers import floats, objects, stacked, strict_box, strict_object
-from corpus.task import Batch, Example, Scores, Task
+from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores, Task
 
 KEYS = frozenset({"boxes"})
 
@@ -61,12 +61,12 @@ class SpatialGrounding(Task):
         return Scores(np.where(there & known, box_iou(boxes, true_boxes), 0.0), np.where(there, 0.5, 0.0))
 
     def strict(self, batch: Batch) -> Scores:
-        """Box IoU of two proper boxes."""
+        """Box IoU of two proper boxes, from a tenth on."""
         read = self.readings(batch)
         boxes = np.array([found["boxes"] for found in read.answers], dtype=np.float64).reshape(-1, 4)
         true_boxes = np.array([found["boxes"] for found in read.truths], dtype=np.float64).reshape(-1, 4)
         overlap = box_iou(boxes, true_boxes)
-        return read.scores(overlap, iou=overlap)
+        return read.scores(above_chance(overlap, CHANCE_OVERLAP), iou=overlap)
 
     def draw(self, canvas: Canvas, answer: Place) -> None:
         """The box."""

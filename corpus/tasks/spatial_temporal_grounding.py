@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import BaseModel
 
 from corpus.canvas import Canvas
-from corpus.geometry import box_iou, row_means, span_iou
+from corpus.geometry import above_chance, box_iou, row_means, span_iou
 from corpus.json_answers import floats, objects, stacked, strict_boxes, strict_object, strict_span
-from corpus.task import Batch, Example, Scores, Task
+from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores, Task
 from corpus.tasks.tracking import shared_keys, track_structure
 
 KEYS = frozenset({"time", "boxes"})
@@ -96,9 +96,11 @@ class SpatialTemporalGrounding(Task):
             np.array(boxes, dtype=float).reshape(-1, 4), np.array(true_boxes, dtype=float).reshape(-1, 4)
         )
         where = np.array(rows, dtype=np.intp)
-        mean_iou = np.bincount(where, weights=overlaps, minlength=count) / np.maximum(seconds, 1)
+        counted = above_chance(overlaps, CHANCE_OVERLAP)
+        mean_iou = np.bincount(where, weights=counted, minlength=count) / np.maximum(seconds, 1)
         shared_share = np.bincount(where, minlength=count) / np.maximum(seconds, 1)
-        return read.scores(0.5 * tiou + 0.5 * mean_iou, tiou=tiou, mean_iou=mean_iou, seconds_shared=shared_share)
+        accuracy = 0.5 * above_chance(tiou, CHANCE_OVERLAP) + 0.5 * mean_iou
+        return read.scores(accuracy, tiou=tiou, mean_iou=mean_iou, seconds_shared=shared_share)
 
     def draw(self, canvas: Canvas, answer: Tube) -> None:
         """A bar on the timeline strip, and the box of the second that the canvas shows."""

@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import BaseModel
 
 from corpus.canvas import Canvas
-from corpus.geometry import span_iou
+from corpus.geometry import above_chance, span_iou
 from corpus.json_answers import floats, objects, stacked, strict_object, strict_span
-from corpus.task import Batch, Example, Scores, Task
+from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores, Task
 
 KEYS = frozenset({"time"})
 
@@ -58,12 +58,12 @@ class TemporalGrounding(Task):
         return Scores(np.where(there & known, span_iou(spans, true_spans), 0.0), np.where(there, 0.5, 0.0))
 
     def strict(self, batch: Batch) -> Scores:
-        """Span IoU of two proper spans."""
+        """Span IoU of two proper spans, from a tenth on."""
         read = self.readings(batch)
         spans = np.array([found["time"] for found in read.answers], dtype=np.float64).reshape(-1, 2)
         true_spans = np.array([found["time"] for found in read.truths], dtype=np.float64).reshape(-1, 2)
         overlap = span_iou(spans, true_spans)
-        return read.scores(overlap, tiou=overlap)
+        return read.scores(above_chance(overlap, CHANCE_OVERLAP), tiou=overlap)
 
     def draw(self, canvas: Canvas, answer: Span) -> None:
         """A bar on the timeline strip."""

@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import BaseModel
 
 from corpus.canvas import Canvas
-from corpus.geometry import box_iou, row_means
+from corpus.geometry import above_chance, box_iou, row_means
 from corpus.json_answers import floats, objects, stacked, strict_boxes, strict_object
-from corpus.task import Batch, Example, Scores, Task, Unparsed
+from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores, Task, Unparsed
 
 KEYS = frozenset({"boxes"})
 GIVEN = 1  # the key of the frame whose box the question gives away
@@ -75,7 +75,7 @@ class Tracking(Task):
         return Scores(mean_over_truth(found, true), structure)
 
     def strict(self, batch: Batch) -> Scores:
-        """Mean IoU over the true frames but the given one."""
+        """Mean IoU over the true frames but the given one, boxes counting from a tenth of overlap on."""
         read = self.readings(batch)
         counts = np.zeros(len(read.rows))
         boxes, true_boxes, rows = [], [], []
@@ -91,10 +91,13 @@ class Tracking(Task):
             np.array(boxes, dtype=float).reshape(-1, 4), np.array(true_boxes, dtype=float).reshape(-1, 4)
         )
         answered = np.bincount(where, minlength=len(read.rows))
-        accuracy = np.bincount(where, weights=overlaps, minlength=len(read.rows)) / np.maximum(counts, 1)
+        accuracy, mean_iou = (
+            np.bincount(where, weights=weights, minlength=len(read.rows)) / np.maximum(counts, 1)
+            for weights in (above_chance(overlaps, CHANCE_OVERLAP), overlaps)
+        )
         return read.scores(
             accuracy,
-            mean_iou=accuracy,
+            mean_iou=mean_iou,
             frames_answered=answered / np.maximum(counts, 1),
         )
 
