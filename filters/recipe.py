@@ -13,6 +13,7 @@ Every step is a file in filters/steps, known by its name.
 
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -74,11 +75,18 @@ class Recipe:
 
 
 def load(path: Path | str) -> Recipe:
-    """The recipe in a file. Raises UsageError, naming file, key and near names, for whatever is wrong with it."""
+    """The recipe in a file, or the one of that bare name that ships with the package (`demo`).
+
+    Raises UsageError, naming file, key and near names, for whatever is wrong with it.
+    """
+    shipped = {
+        file.name.removesuffix(".yaml"): file for file in files("recipes").iterdir() if file.name.endswith(".yaml")
+    }
+    file = shipped[str(path)] if str(path) in shipped and not Path(path).is_file() else Path(path)
     try:
-        text = Path(path).read_text()
+        text = file.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"recipe {path} cannot be read: {error}") from error
+        raise UsageError(f"recipe {path} cannot be read: {error}{near(str(path), shipped)}") from error
     return parse(text, name=str(path))
 
 

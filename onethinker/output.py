@@ -66,6 +66,8 @@ def _plain(value: Any) -> str:
         return f"{value.normalize():f}"
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
+    if isinstance(value, list) and value and all(isinstance(pair, tuple) for pair in value):  # Arrow's maps
+        return ", ".join(f"{key} {_plain(inner)}" for key, inner in value)
     if isinstance(value, list | dict | tuple):
         return json.dumps(value, ensure_ascii=False, default=_json)
     return str(value)
