@@ -129,6 +129,25 @@ class Candidates:
         found = pa.concat_tables(ids).append_column("reason", reasons)
         return found.filter(found["reason"].is_valid())
 
+    def samples(self, columns: str) -> pa.Table:
+        """sample_id and `columns`, a select list over samples, of those with traces still in, in the seed's order."""
+        rows = self.corpus.sql(f"select sample_id, {columns} from samples").to_arrow_reader(8192)
+        with self._db.cursor() as cursor:
+            cursor.register("rows", rows)
+            return cursor.sql(
+                """select r.* from rows r join (select sample_id, min(draw) as first from candidates group by 1)
+                   using (sample_id) order by first"""
+            ).to_arrow_table()
+
+    def traces_of(self, samples: pa.Table, going: list[bool], reason: str) -> pa.Table:
+        """(trace_id, reason) for the traces still in of those rows of `samples` that are `going`."""
+        self._db.register("leaving", samples.select(["sample_id"]).filter(pa.array(going, pa.bool_())))
+        found = self.sql(
+            "select trace_id, $reason as reason from candidates semi join leaving using (sample_id)", {"reason": reason}
+        ).to_arrow_table()
+        self._db.unregister("leaving")
+        return found
+
     def picks(self) -> pa.Table:
         """The survivors (sample_id, trace_id) in the seed's order."""
         return self.sql("select sample_id, trace_id from candidates order by draw").to_arrow_table()

@@ -19,7 +19,7 @@ from filters.recipe import Options as _Options
 from filters.steps._threshold import known_types
 
 _ANNOUNCED = re.compile(
-    r"\banswer\s*(?:is|:|=|would be|should be|must be)\s*:?\s*(?:option\s*)?(?P<said>[^\n]+)", re.IGNORECASE
+    r"\banswer\s*(?:is|:|=|would be|should be|must be)\s*:?\s*(?:option\s*)?(?=(?P<said>[^\n]+))", re.IGNORECASE
 )
 _BOXED = re.compile(r"\\boxed\s*\{(?P<said>[^{}\n]+(?:\{[^{}\n]*\}[^{}\n]*)*)\}")
 _END = re.compile(r"(?:[.;]|,(?= )|!| because\b| since\b| so\b| as\b)(?:\s|$)")

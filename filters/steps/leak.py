@@ -21,7 +21,7 @@ _ANNOUNCED = re.compile(
     re.IGNORECASE,
 )
 _GIVEN = re.compile(
-    r"\b(?:ground[- ]truth|(?:reference|provided|given|correct|expected|known) (?:answer|solution|label)"
+    r"\b(?:ground[- ]truth|(?:reference|provided|given|known|gold|annotated) (?:answer|solution|label)"
     r"(?: (?:is|was|says?|states?|indicates?|given|provided|shows?)\b|,)|the hint\b|i was told\b"
     r"|according to the (?:answer|label|annotation|solution))",
     re.IGNORECASE,
