@@ -21,7 +21,7 @@ from corpus.errors import OneThinkerError, UsageError
 from corpus.ids import digest
 from corpus.intake import fault, rejected
 from corpus.ledger import Entry, Ledger
-from corpus.media import MediaError, Medium, inside, sha256_of
+from corpus.media import MediaError, Medium, sha256_of
 from corpus.media_pool import MediaPool
 from corpus.progress import Bar, progress
 from corpus.sources import Draft, Reader, Rejected, reader
@@ -40,11 +40,13 @@ _SPLITS = (("sft", "sft"), ("eval|test|val|valid|validation|testmini|benchmark",
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file or folder to read: where it is, its name in `origin`, and the root that its media must stay inside."""
+    """One file or folder to read, the root that its media must stay inside, and what its name says of it."""
 
     path: Path
-    file: str
     media_root: Path
+    file: str  # in `origin`: relative to the media root where it lies in there
+    stem: str
+    split: str | None
 
     @classmethod
     def of(cls, path: str | Path, media_root: str | Path | None) -> "Source":
@@ -57,7 +59,8 @@ class Source:
         if not root.is_dir():
             raise OneThinkerError(f"the media root {root} is not a folder")
         root = root.resolve()
-        return cls(there, str(there.relative_to(root)) if there.is_relative_to(root) else there.name, root)
+        file = str(there.relative_to(root)) if there.is_relative_to(root) else there.name
+        return cls(there, root, file, there.name.split(".")[0], split_of(there))
 
 
 @dataclass(slots=True)
@@ -66,7 +69,7 @@ class Looked:
 
     source: Source
     told: Draft | Rejected
-    media: list[tuple[Path, str]] = field(default_factory=list)
+    media: list[tuple[str, str]] = field(default_factory=list)
 
 
 def split_of(path: Path) -> str | None:
@@ -82,7 +85,7 @@ def look(source: Source, told: Draft | Rejected, pool: MediaPool) -> Looked:
     if wrong := fault(told, tasks()):
         return Looked(source, wrong)
     try:
-        media = [(inside(source.media_root, path), kind) for kind, path in told.media]
+        media = [(pool.find(source.media_root, path), kind) for kind, path in told.media]
     except MediaError as error:
         return Looked(source, rejected(told, "media", error.reason, error.detail))
     for real, kind in media:
@@ -221,11 +224,11 @@ class _Writer:
         media = measured(looked, self.pool)
         if isinstance(media, Rejected):
             return media
-        told, path = looked.told, looked.source.path
+        told, source = looked.told, looked.source
         assert isinstance(told, Draft)
-        split = self.split or split_of(path) or told.split
-        teacher = self.teacher or f"release:{path.name.split('.')[0]}"
-        return self.ledger.enter(told, media, file=looked.source.file, split=split, teacher=teacher)
+        split = self.split or source.split or told.split
+        teacher = self.teacher or f"release:{source.stem}"
+        return self.ledger.enter(told, media, file=source.file, split=split, teacher=teacher)
 
     def _show(self, counts: Counter[str], batch: Sequence[Looked]) -> None:
         shown = {name: counts[name] for name in ("samples", "traces", "known", "rejects") if counts[name]}

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -195,7 +195,7 @@ def _sample(draft: Draft, media: Sequence[Medium], file: str, split: str | None)
         "problem": draft.problem,
         "options": draft.options,
         "answer": draft.answer,
-        "media": [asdict(medium) for medium in media],
+        "media": [medium.row() for medium in media],
         "truth": truth,
         "truth_origin": draft.truth_origin,
         "source": draft.source,

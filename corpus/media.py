@@ -6,6 +6,7 @@ The tables hold `Medium` rows; the bytes lie under `media/<first two hex>/<sha25
 import hashlib
 import os
 import shutil
+import time
 import uuid
 import warnings
 from dataclasses import dataclass
@@ -42,6 +43,10 @@ class Medium:
     fps: float | None = None
     duration: float | None = None
     frames: int | None = None
+
+    def row(self) -> dict[str, object]:
+        """It as a value of the `media` column."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 def inside(root: Path, path: str) -> Path:
@@ -228,6 +233,14 @@ class MediaStore:
                 raise MediaError("media_missing", f"{path}: {error.strerror}") from error
             raise  # our own disk is full or gone: not the medium's fault
         return medium
+
+    def sweep(self, older_than_s: float = 3600.0) -> int:
+        """Remove what killed writers left half copied, if it is older than any copy takes; returns how many."""
+        left = Path(self._base, ".incoming").glob("*") if self._local else ()
+        stale = [path for path in left if time.time() - path.stat().st_mtime > older_than_s]
+        for path in stale:
+            path.unlink(missing_ok=True)
+        return len(stale)
 
     def _copy_in(self, path: Path, sha256: str) -> None:
         target = self._name(sha256)

@@ -70,6 +70,8 @@ class MediaPool:
             self._futures[key] = known
             return
         if self._pool is None:
+            if self._store:
+                self._store.sweep()
             self._pool = ProcessPool(self._workers, initializer=_end_with_parent, context=_Spawned())
         self._room.acquire()
         root = self._store.root if self._store else None

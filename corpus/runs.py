@@ -69,6 +69,9 @@ def recorded(corpus: "Corpus", kind: str, config: dict[str, Any]) -> Iterator[Ru
             _end(corpus, run, "interrupted")
             raise
         except BaseException as error:
+            if isinstance(error, RuntimeError) and str(error) == "Query interrupted":  # DuckDB's word for Ctrl-C
+                _end(corpus, run, "interrupted")
+                raise KeyboardInterrupt from error
             _end(corpus, run, "failed", error=f"{type(error).__name__}: {error}"[:2000])
             raise
         _end(corpus, run, "done")

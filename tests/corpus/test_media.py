@@ -122,6 +122,16 @@ def test_a_file_that_changes_while_it_is_copied_is_not_kept_under_the_old_name(t
     assert not [path for path in (tmp_path / "media").rglob("*") if path.is_file()]
 
 
+def test_what_a_killed_copy_left_is_swept_when_it_is_old(tmp_path):
+    store = MediaStore(tmp_path)
+    (tmp_path / ".incoming").mkdir()
+    for name, age_s in (("old", 7200), ("young", 60)):
+        (tmp_path / ".incoming" / name).write_bytes(b"half")
+        os.utime(tmp_path / ".incoming" / name, (time.time() - age_s,) * 2)
+    assert store.sweep() == 1
+    assert [path.name for path in (tmp_path / ".incoming").iterdir()] == ["young"]
+
+
 def test_a_store_can_be_a_bucket(tmp_path):
     store = MediaStore("memory://bucket/media")
     medium = store.add(picture(tmp_path / "a.png"))
