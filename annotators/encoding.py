@@ -111,6 +111,9 @@ def _by_decord(path: str, times: list[float]) -> Iterator[tuple[float, Any]]:
     decord.logging.set_level(decord.logging.QUIET)
     reader = decord.VideoReader(path, num_threads=1)
     starts = reader.get_frame_timestamp(range(len(reader)))[:, 0]
+    if not (np.isfinite(starts).all() and (starts >= 0).all()):
+        # Containers without time stamps (AVI) get FFmpeg's "no time" for each frame: they come at an even rate.
+        starts = np.arange(len(reader)) / reader.get_avg_fps()
     chosen = _on_screen(starts, times)
     for first in range(0, len(chosen), _AT_ONCE):
         some = chosen[first : first + _AT_ONCE]
