@@ -19,7 +19,7 @@ def test_a_container_without_time_stamps_has_frames_at_an_even_rate(tmp_path: Pa
     """AVI: the decoder gives FFmpeg's "no time" for every frame, a huge negative number."""
     path = tmp_path / "clip.avi"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=10)
+        stream = container.add_stream("libx264", rate=10, options={"bf": "2"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for i in range(30):
             picture = np.full((48, 64, 3), 8 * i, np.uint8)
