@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.scoring import FORMAT_SHARE, score, table_of
+from corpus.tasks import task
 from tests.corpus.attacks import SAMPLES, TEXTS, VIDEO_SEGMENTATION, WRONG, WRONG_CLIPS, Sample, reply, text_of, wrapped
 
 CASES = [
@@ -204,8 +205,9 @@ def test_an_attacker_that_sees_only_rewards_ends_no_higher_than_the_best_constan
     chance = random.Random(f"{sample.problem_type} {sample.data_type}")
     hidden = hidden_samples(sample, chance)
     constants = [reply(one.truth) for one in hidden]
-    best_constant, _ = climb(hidden, constants, nudged, 4_000 if isinstance(sample.truth, dict) else 400, chance)
+    best_constant, _ = climb(hidden, constants, nudged, TRIES if isinstance(sample.truth, dict) else 400, chance)
     wrong = WRONG_CLIPS if sample is VIDEO_SEGMENTATION else WRONG[sample.problem_type]
-    seeds = [reply(text) for text in (*TEXTS[:14], *wrong)] + [response for _, response in wrapped("0")][:12]
+    shown = task(sample.problem_type).template_for(sample.data_type).split("<answer>")[-1].split("</answer>")[0]
+    seeds = [reply(text) for text in (*TEXTS[:14], *wrong, shown)] + [response for _, response in wrapped("0")][:12]
     reward, response = climb(hidden, seeds, attack, TRIES, chance)
     assert reward <= best_constant + SLACK, response
