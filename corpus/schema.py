@@ -155,6 +155,18 @@ TABLES: dict[str, Table] = {
         ),
         ("run_id", "event"),
     ),
+    "metrics": Table(  # what a training run measured, one row a number
+        pa.schema(
+            [
+                ("run_id", pa.string()),
+                ("step", pa.int64()),  # optimiser steps done
+                ("name", pa.string()),
+                ("value", pa.float64()),
+                ("created_at", TIMESTAMP),
+            ]
+        ),
+        ("run_id", "step", "name"),
+    ),
     "claims": Table(
         pa.schema([("trace_id", pa.string()), *_WRITTEN_BY]),
         ("trace_id", "run_id"),
