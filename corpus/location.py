@@ -84,15 +84,24 @@ class Location:
                 (made.root / folder).mkdir(parents=True)
             connection = made.connect(read_only=False)
             connection.execute("begin")
-            for name, table in TABLES.items():
-                connection.register("columns_of", table.schema.empty_table())
-                connection.execute(f"create table lake.{name} as from columns_of limit 0")
+            made.add_tables(connection, list(TABLES))
             connection.execute("commit")
             connection.close()
             (made.root / MARK).write_text(json.dumps({"format": FORMAT}) + "\n")
             made.root.replace(self.root)
         finally:
             shutil.rmtree(made.root, ignore_errors=True)
+
+    def missing_tables(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
+        """The tables that this version of the code knows and the attached lake does not have."""
+        there = connection.execute("select table_name from duckdb_tables() where database_name = 'lake'").fetchall()
+        return [name for name in TABLES if (name,) not in there]
+
+    def add_tables(self, connection: duckdb.DuckDBPyConnection, names: list[str]) -> None:
+        """Create tables, empty, inside the transaction that `connection` has open."""
+        for name in names:
+            connection.register("columns_of", TABLES[name].schema.empty_table())
+            connection.execute(f"create table if not exists lake.{name} as from columns_of limit 0")
 
     def connect(self, *, read_only: bool, lake_snapshot: int | None = None) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection with the lake attached as `lake`, nothing downloaded and nothing written elsewhere.

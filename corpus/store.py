@@ -46,7 +46,16 @@ class Corpus:
         self._lock = FileLock(self.root / "write.lock")  # excludes threads as well: each opens the file for itself
         self._opening = threading.Lock()
         self._reader.execute("create table live_runs (run_id varchar)")
-        for name in TABLES:
+        missing = location.missing_tables(self._reader)
+        if missing and lake_snapshot is None:  # a corpus made before these tables were thought of
+            with self.transaction(f"add {', '.join(missing)}"):
+                location.add_tables(self._writing(), missing)
+            missing = []
+        for name, table in TABLES.items():
+            if name in missing:  # it did not exist at that snapshot: empty
+                self._reader.register("columns_of", table.schema.empty_table())
+                self._reader.execute(f"create table {name} as from columns_of")
+                continue
             self._reader.execute(f"create view {name} as {SHOWN.get(name, f'from lake.{name}')}")
         for name, query in VIEWS.items():
             self._reader.execute(f"create view {name} as {query}")
@@ -123,9 +132,7 @@ class Corpus:
             raise OneThinkerError("this corpus is open as it stood at a snapshot; open it without `at` to write")
         # One writer at a time: SQLite's "database is locked" is beyond any time-out or retry count (measured).
         with self._lock:
-            if self._writer is None:
-                self._writer = self.location.connect(read_only=False)
-            writer = self._writer
+            writer = self._writing()
             writer.execute("begin")
             try:
                 yield Transaction(writer, run_id)
@@ -143,6 +150,11 @@ class Corpus:
 
         with recorded(self, kind, config) as run:
             yield run
+
+    def _writing(self) -> duckdb.DuckDBPyConnection:
+        if self._writer is None:
+            self._writer = self.location.connect(read_only=False)
+        return self._writer
 
     def close(self) -> None:
         """Close both connections; relations already handed out can no longer be fetched."""

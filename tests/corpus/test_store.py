@@ -242,3 +242,21 @@ def test_a_full_disk_leaves_the_table_as_it_was(corpus: Corpus, monkeypatch: pyt
     hidden.rename(data)
     assert corpus.append("traces", [trace(2)]) == 1
     assert corpus.sql("select count(*) from traces").fetchone() == (2,)
+
+
+def test_a_corpus_made_before_a_table_existed_gets_it_when_opened(
+    tmp_path: Path,
+) -> None:
+    later = TABLES.pop("metrics")
+    try:
+        with Corpus.create(tmp_path / "old") as old:
+            old.append("traces", [trace(1)])
+            before = old.sql("select id from lake.current_snapshot()").fetchall()[0][0]
+    finally:
+        TABLES["metrics"] = later
+    with Corpus.open(tmp_path / "old") as opened:
+        assert opened.sql("select count(*) from metrics").fetchone() == (0,)
+        opened.append("metrics", [{"run_id": "r", "step": 1, "name": "loss", "value": 0.5}])
+        assert opened.sql("select value from metrics").fetchall() == [(0.5,)]
+        then = Corpus(opened.location, lake_snapshot=before)
+        assert then.sql("select (select count(*) from traces), (select count(*) from metrics)").fetchone() == (1, 0)
