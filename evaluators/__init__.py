@@ -1,0 +1,1 @@
+"""Benchmarks, their metrics and the report that compares models on them; none is here yet."""
