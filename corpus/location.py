@@ -11,6 +11,7 @@ runs/             one lock file for each run that is alive
 import importlib.util
 import json
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,7 +109,9 @@ class Location:
 
         `lake_snapshot` attaches the lake as it stood then. Raises OneThinkerError where DuckLake refuses the catalog.
         """
-        connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+        # By default it would spill into the working folder, two processes into the same files.
+        spill = Path(tempfile.gettempdir()) / f"onethinker-{uuid.uuid4().hex}"
+        connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "temp_directory": str(spill)})
         for extension in ("sqlite_scanner", "ducklake"):
             load_extension(connection, extension)
         options = {
