@@ -18,6 +18,7 @@ from corpus.errors import OneThinkerError, near
 from corpus.progress import progress
 from corpus.runs import Run
 from filters.score import INPUT, in_chunks, scored
+from filters.scorers import PROBLEM_TYPE, UNANSWERED, Scorer, rescored, scorer
 
 BATCH_ROWS = 8192
 COMMIT_ROWS = 50_000
@@ -49,18 +50,25 @@ class Verification:
 
 
 def verify(
-    corpus: Corpus, where: str | None = None, profile: str = "strict", workers: int | None = None
+    corpus: Corpus,
+    where: str | None = None,
+    profile: str = "strict",
+    workers: int | None = None,
+    *,
+    open_ended: str = "rouge",
 ) -> Verification:
     """Score every trace of the slice that this profile's present rules have not scored, into `verdicts`.
 
     `where` is an SQL condition over the columns of samples and over teacher, mode, prompt_id, attempt, finish_reason
     and flag of their traces. Verdicts are committed every few seconds, so a run that is stopped loses little, and the
-    same call goes on where it stopped. A slice without such traces writes nothing but the run.
+    same call goes on where it stopped. A slice without such traces writes nothing but the run. `open_ended` names the
+    scorer of answers in words: see `filters.scorers`.
 
     Raises OneThinkerError for an unknown profile, for a slice with a problem type that no task knows, and for a
     condition that DuckDB does not understand.
     """
-    rules = verifiers(profile)
+    words = scorer(open_ended, corpus)
+    rules = verifiers(profile, words.word)
     todo = _TODO.format(chosen=_CHOSEN.format(where=where) if where else "")
     params = {"types": list(rules), "verifiers": list(rules.values()), "profile": profile}
     types = dict(corpus.sql(f"select s.problem_type, count(*) {todo} group by 1 order by 1", params).fetchall())
@@ -71,14 +79,15 @@ def verify(
             f"leave them out with --where \"problem_type <> '{name}'\", or add the task"
         )
     total = sum(types.values())
-    with corpus.run("verify", {"where": where, "profile": profile}) as run, progress("verify", total) as bar:
+    config = {"where": where, "profile": profile, "open_ended": words.word}
+    with corpus.run("verify", config) as run, progress("verify", total) as bar:
         if total:
             rows = corpus.sql(
                 f"""select t.trace_id, r.verifier, t.response, s.answer as ground_truth, s.problem_type, s.data_type,
-                           s.options, s.truth {todo}""",
+                           s.options, s.truth, s.problem {todo}""",
                 params,
             ).to_arrow_reader(BATCH_ROWS)
-            for verdicts in _batched(_verdicts(rows, profile, workers)):
+            for verdicts in _batched(_verdicts(rows, profile, workers, words)):
                 reasons = _commit(run, verdicts)
                 bar.advance(verdicts.num_rows, **reasons)
         done = dict(sorted(run.counts.items(), key=lambda pair: -pair[1]))
@@ -86,27 +95,38 @@ def verify(
 
 
 @cache
-def verifiers(profile: str) -> dict[str, str]:
-    """The verifier word of each problem type under a profile: the versions of the task's and the profile's rules."""
+def verifiers(profile: str, open_ended: str = "rouge") -> dict[str, str]:
+    """The verifier word of each problem type under a profile: the versions of the task's and the profile's rules.
+
+    Answers in words have that of their scorer too, where it is not the task's own.
+    """
     from corpus import scoring
     from corpus.tasks import tasks
 
     scoring.score(scoring.table_of([]), profile)  # raises for a profile that is not there
-    return {name: f"{name}@{task.version} {profile}@{scoring.VERSION}" for name, task in tasks().items()}
+    rules = {name: f"{name}@{task.version} {profile}@{scoring.VERSION}" for name, task in tasks().items()}
+    return rules if open_ended == "rouge" else rules | {PROBLEM_TYPE: f"{rules[PROBLEM_TYPE]} {open_ended}"}
 
 
-def _verdicts(rows: pa.RecordBatchReader, profile: str, workers: int | None) -> Iterator[pa.Table]:
+def _verdicts(rows: pa.RecordBatchReader, profile: str, workers: int | None, words: Scorer) -> Iterator[pa.Table]:
     """Verdict rows for the traces read, in tables as they are scored."""
     waiting: deque[pa.Table] = deque()
 
     def tables() -> Iterator[pa.Table]:
         for batch in rows:
             for table in in_chunks(pa.Table.from_batches([batch])):
-                waiting.append(table.select(["trace_id", "verifier"]))
+                waiting.append(table)
                 yield table.select(INPUT.names)
 
     for numbers in scored(tables(), profile, workers):
-        verdicts = waiting.popleft()
+        table = waiting.popleft()
+        numbers = rescored(words, table, numbers)
+        # What is not known yet gets another verifier word than the rules', so that the next run asks again.
+        unanswered = pc.fill_null(pc.is_in(numbers["reason"], value_set=pa.array(UNANSWERED)), False)
+        verifier = pc.if_else(
+            unanswered, pc.binary_join_element_wise(table["verifier"], "unanswered", " "), table["verifier"]
+        )
+        verdicts = pa.table({"trace_id": table["trace_id"], "verifier": verifier})
         verdicts = verdicts.append_column("profile", pa.array([profile] * len(verdicts), pa.string()))
         for name in numbers.column_names:
             verdicts = verdicts.append_column(name, numbers[name])

@@ -12,6 +12,7 @@ def verify(
     where: Where = None,
     profile: str = "strict",
     workers: int | None = None,
+    open_ended: str = "rouge",
     format: Format = "table",
     corpus: CorpusUrl = DEFAULT_CORPUS,
 ) -> None:
@@ -28,11 +29,14 @@ def verify(
         The rules to score by: strict, or paper for the released reward exactly.
     workers
         How many processes to use; all processors when left out.
+    open_ended
+        Who scores answers in words: rouge, judge or judge:TEACHER (judgements in the corpus), or a reward model over
+        HTTP, as reward_model:vllm:internlm/POLAR-7B@http://host:30000 (or sglang, lmdeploy).
     """
     from filters import verify as verify_corpus
 
     with Corpus.open(corpus) as opened:
-        done = verify_corpus(opened, where, profile, workers)
+        done = verify_corpus(opened, where, profile, workers, open_ended=open_ended)
     rows = {"reason": list(done.reasons), "traces": list(done.reasons.values())}
     schema = pa.schema([("reason", pa.string()), ("traces", pa.int64())])
     show(pa.table(rows, schema=schema), format, f"{done.traces:,} traces verified, profile {done.profile}")

@@ -1,0 +1,59 @@
+"""The 340k recipe over a corpus of the paper's size: how long, and is it the same every time?
+
+    python benchmarks/selection.py                                    # 600k samples, 700k traces; builds them first
+    python benchmarks/selection.py --samples 60000 --traces 70000
+    python benchmarks/selection.py --keep /somewhere/corpus           # keeps the corpus for the next time
+
+The aim is under 2 minutes on 2 cores, and one fingerprint. The corpus is synthetic: see benchmarks/synthetic.py.
+"""
+
+import argparse
+import os
+import resource
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from synthetic import build
+
+from corpus import Corpus
+from filters import select
+
+RECIPE = Path(__file__).parents[1] / "recipes" / "onethinker_sft_340k.yaml"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samples", type=int, default=600_000)
+    parser.add_argument("--traces", type=int, default=700_000)
+    parser.add_argument("--times", type=int, default=2, help="how often to select")
+    parser.add_argument("--recipe", type=Path, default=RECIPE)
+    parser.add_argument("--keep", type=Path, help="where the corpus is, or is to be kept")
+    options = parser.parse_args()
+    scratch = Path(tempfile.mkdtemp())
+    url = options.keep or scratch / "corpus"
+    try:
+        if not url.exists():
+            started = time.perf_counter()
+            build(url, options.samples, options.traces, verdicts=True).close()
+            print(
+                f"built {options.samples:,} samples, {options.traces:,} traces: {time.perf_counter() - started:.1f} s"
+            )
+        with Corpus.open(url) as corpus:
+            for i in range(options.times):
+                started = time.perf_counter()
+                done = select(corpus, options.recipe, f"benchmark-{os.getpid()}-{i}")
+                seconds = time.perf_counter() - started
+                print(f"{seconds:.1f} s  {done.snapshot.rows:,} rows  fingerprint {done.snapshot.fingerprint}")
+        for step, reasons in done.dropped.items():
+            print(f"  {step}: " + (", ".join(f"{reason} {n:,}" for reason, n in sorted(reasons.items())) or "none"))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+        print(f"peak memory {peak:.2f} GB, and {workers:.2f} GB of the largest worker")
+    finally:
+        shutil.rmtree(scratch)
+
+
+if __name__ == "__main__":
+    main()
