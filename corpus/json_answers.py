@@ -10,14 +10,14 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
 from operator import ge
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from corpus.geometry import Floats
-from corpus.task import MAX_ANSWER_CHARACTERS, Unparsed
+from corpus.task import MAX_ANSWER_CHARACTERS, Unparsed, collector_paused
 
 MAX_SECONDS = 7 * 24 * 3600.0  # longer than any video a span can be asked about
 MAX_BOXES = 2_000
@@ -38,7 +38,7 @@ def loads(text: str | None) -> Any:
             return None
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=512)
 def _known(text: str | None) -> Any:
     return loads(text)
 
@@ -46,7 +46,8 @@ def _known(text: str | None) -> Any:
 def objects(texts: Iterable[str | None], *, repeat: bool = False) -> list[dict[str, Any]]:
     """The JSON object of each text, {} where a text holds none. With `repeat`, texts are expected to come again."""
     read = _known if repeat else loads
-    return [value if isinstance(value, dict) else {} for value in map(read, texts)]
+    with collector_paused():
+        return [value if isinstance(value, dict) else {} for value in map(read, texts)]
 
 
 def floats(value: Any, count: int) -> list[float] | None:
@@ -162,7 +163,18 @@ def strict_box(value: Any) -> list[float]:
     return found
 
 
-def strict_boxes(value: Any, first: int) -> dict[int, list[float]]:
+class Boxes(NamedTuple):
+    """Boxes by whole second or frame number: the numbers in their order, and all coordinates in one list."""
+
+    frames: tuple[int, ...]
+    flat: list[float]
+
+    def by_frame(self) -> dict[int, list[float]]:
+        """Each frame's box."""
+        return {frame: self.flat[4 * place : 4 * place + 4] for place, frame in enumerate(self.frames)}
+
+
+def strict_boxes(value: Any, first: int) -> Boxes:
     """Boxes by whole second or frame number, written "9" and no other way, from `first` on. Raises Unparsed."""
     if type(value) is not dict:
         raise Unparsed("boxes_not_an_object")
@@ -182,7 +194,30 @@ def strict_boxes(value: Any, first: int) -> dict[int, list[float]]:
         raise Unparsed("box_outside_image")
     if any(map(ge, flat[0::4], flat[2::4])) or any(map(ge, flat[1::4], flat[3::4])):
         raise Unparsed("box_swapped_or_empty")
-    return dict(zip(_frame_numbers(tuple(value), first), rows, strict=True))
+    return Boxes(_frame_numbers(tuple(value), first), flat)
+
+
+def paired_boxes(answers: Sequence[Boxes], truths: Sequence[Boxes]) -> tuple[Floats, Floats, NDArray[np.intp], Floats]:
+    """The boxes that answers and truths have for the same frames (m, 4) twice, their row numbers and their frames."""
+    mine: list[list[float]] = []
+    theirs: list[list[float]] = []
+    frames: list[tuple[int, ...] | list[int]] = []
+    for answer, truth in zip(answers, truths, strict=True):
+        if answer.frames == truth.frames:
+            mine.append(answer.flat)
+            theirs.append(truth.flat)
+            frames.append(truth.frames)
+        else:
+            found, true = answer.by_frame(), truth.by_frame()
+            shared = [frame for frame in truth.frames if frame in found]
+            mine.append([value for frame in shared for value in found[frame]])
+            theirs.append([value for frame in shared for value in true[frame]])
+            frames.append(shared)
+    sizes = [len(some) for some in frames]
+    count = sum(sizes)
+    a, b = (np.fromiter(chain.from_iterable(side), float, 4 * count).reshape(-1, 4) for side in (mine, theirs))
+    rows = np.repeat(np.arange(len(sizes)), sizes)
+    return a, b, rows, np.fromiter(chain.from_iterable(frames), float, count)
 
 
 @lru_cache(maxsize=4096)
@@ -193,17 +228,24 @@ def _frame_numbers(names: tuple[str, ...], first: int) -> tuple[int, ...]:
     return numbers
 
 
-def strict_points(value: Any) -> list[list[float]]:
-    """Three points [x, y] within 0–1000. Raises Unparsed."""
+def strict_points(value: Any) -> list[float]:
+    """Three points [x, y] within 0–1000, as six numbers. Raises Unparsed."""
     if type(value) is not list:
         raise Unparsed("not_a_list")
     if len(value) != 3:
         raise Unparsed("not_three_points")
+    flat: list[float] = []
     for point in value:
-        x, y = strict_numbers(point, 2)
-        if not (0 <= x <= 1000 and 0 <= y <= 1000):
-            raise Unparsed("point_outside_image")
-    return value
+        if type(point) is not list:
+            raise Unparsed("not_a_list")
+        if len(point) != 2:
+            raise Unparsed("wrong_length")
+        flat += point
+    if set(map(type, flat)) not in _NUMBERS:
+        raise Unparsed("not_a_number")
+    if min(flat) < 0 or max(flat) > 1000:
+        raise Unparsed("point_outside_image")
+    return flat
 
 
 def strict_time(value: Any) -> float:

@@ -29,15 +29,15 @@ class Frame:
     mask: NDArray[np.uint8]
     box: tuple[int, int, int, int]  # round the mask, 0–1000, rounded as answers are
 
-    def distances_to_object(self, points: list[list[float]]) -> Floats:
+    def distances_to_object(self, points: Floats) -> Floats:
         """How far each point lies from the mask; 0 on it."""
         return self._distances(points, 1 - self.mask)
 
-    def depths_in_object(self, points: list[list[float]]) -> Floats:
+    def depths_in_object(self, points: Floats) -> Floats:
         """How deep each point lies in the mask; 0 beside it."""
         return self._distances(points, self.mask)
 
-    def _distances(self, points: list[list[float]], zone: NDArray[np.uint8]) -> Floats:
+    def _distances(self, points: Floats, zone: NDArray[np.uint8]) -> Floats:
         """Distance of each point in `zone` to the nearest pixel that is not in it, 0 for points outside the zone."""
         height, width = zone.shape
         ys, xs = np.nonzero(zone == 0)

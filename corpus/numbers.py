@@ -34,6 +34,7 @@ _VULGAR = {
     **{"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅖": "2/5", "⅗": "3/5", "⅘": "4/5"},
     **{"⅙": "1/6", "⅚": "5/6", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8"},
 }
+_PLAIN = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _SUPERSCRIPTS = str.maketrans("²³", "23")
 _WORD = r"[A-Za-zµμΩ°'\"]+(?:\^?-?[23])?"
 _NUMBER = re.compile(
@@ -91,7 +92,7 @@ def read_number(text: str) -> Quantity:
     text = text.strip()
     if len(text) > MAX_CHARACTERS:
         raise Unparsed("answer_too_long")
-    if text.isascii() and text.isdigit():
+    if _PLAIN.fullmatch(text):
         return Quantity(float(text))
     for sign, fraction in _VULGAR.items():
         if sign in text:

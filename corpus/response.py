@@ -29,27 +29,36 @@ def split(text: str | None) -> Response:
     `answer_not_closed`, `text_after_answer`, `several_answers`, `tags_in_answer`, `empty_answer`. A response that
     has a final answer block but no proper thinking before it is read, and is not well formed.
     """
-    if not text or text.isspace():
-        return Response(None, None, False, "no_response")
-    stripped = text.strip()
-    head, closed, tail = stripped.rpartition(END_THINK)
-    opened = closed and head.startswith(THINK)
-    thinking = (head[len(THINK) :] if opened else head).strip() if closed else None
-    start = tail.find(ANSWER)
+    form, answer, reason = final_answer(text or "")
+    head, closed, _ = (text or "").strip().rpartition(END_THINK)
+    thinking = head.removeprefix(THINK).strip() if closed else None
+    return Response(thinking, answer, bool(form), reason)
+
+
+def final_answer(text: str) -> tuple[float, str | None, str | None]:
+    """(format, answer, reason) as in `split`, without copying the thinking."""
+    closed = text.rfind(END_THINK)
+    behind = closed + len(END_THINK) if closed >= 0 else 0
+    start = text.find(ANSWER, behind)
     if start < 0:
-        return Response(thinking, None, False, "no_answer_block")
+        return 0.0, None, "no_answer_block" if text and not text.isspace() else "no_response"
+    tail = text[start + len(ANSWER) :].rstrip()
     if not tail.endswith(END_ANSWER):
-        return Response(thinking, None, False, "text_after_answer" if END_ANSWER in tail else "answer_not_closed")
-    body = tail[start + len(ANSWER) : -len(END_ANSWER)]
-    if "<" in body and (found := _TAG.search(body)):
-        several = found[0] in (ANSWER, END_ANSWER)
-        return Response(thinking, None, False, "several_answers" if several else "tags_in_answer")
-    body = body.strip()
+        return 0.0, None, "text_after_answer" if END_ANSWER in tail else "answer_not_closed"
+    body = tail[: -len(END_ANSWER)].strip()
     if not body:
-        return Response(thinking, None, False, "empty_answer")
-    once = THINK not in head[len(THINK) :] and END_THINK not in head
-    well_formed = bool(opened) and once and not tail[:start].strip()
-    return Response(thinking, body, well_formed)
+        return 0.0, None, "empty_answer"
+    if "<" in body and (found := _TAG.search(body)):
+        return 0.0, None, "several_answers" if found[0] in (ANSWER, END_ANSWER) else "tags_in_answer"
+    opened = text.find(THINK)
+    well_formed = (
+        0 <= opened < closed
+        and text.find(THINK, opened + 1) < 0
+        and text.find(END_THINK) == closed
+        and not text[:opened].strip()
+        and not text[behind:start].strip()
+    )
+    return float(well_formed), body, None
 
 
 def split_released(text: str) -> tuple[float, str]:

@@ -13,12 +13,13 @@ import pyarrow as pa
 
 from corpus.errors import OneThinkerError, near
 from corpus.geometry import Floats
-from corpus.response import ANSWER, block, split, split_released
+from corpus.response import ANSWER, block, final_answer, split_released
 from corpus.task import Batch, Scores, Task
 from corpus.tasks import task, tasks
 
 VERSION = 1  # of what all tasks share: how a response is taken apart, how a reward is put together; verdicts name it
 ACCURACY_SHARE, FORMAT_SHARE = 0.9, 0.1
+ROWS = 1024  # scored at a time: what is parsed of them stays near the processor, and a long table costs no memory
 COMPONENTS = pa.map_(pa.string(), pa.float64())
 SCHEMA = pa.schema(
     [
@@ -44,8 +45,7 @@ class Profile:
 
 
 def _read_strictly(response: str | None) -> Read:
-    found = split(response)
-    return float(found.well_formed), found.answer, found.reason
+    return final_answer(response or "")
 
 
 def _read_as_released(response: str | None) -> Read:
@@ -75,6 +75,11 @@ def score(table: pa.Table, profile: str = "strict") -> pa.Table:
     rules = PROFILES.get(profile)
     if rules is None:
         raise OneThinkerError(f"unknown profile {profile!r}{near(profile, PROFILES)}; there are: {', '.join(PROFILES)}")
+    slices = [_scored(table.slice(start, ROWS), rules, profile) for start in range(0, table.num_rows, ROWS)]
+    return pa.concat_tables(slices) if slices else SCHEMA.empty_table()
+
+
+def _scored(table: pa.Table, rules: Profile, profile: str) -> pa.Table:
     count = table.num_rows
     columns = _columns(table)
     reads = [rules.read(response) for response in columns["response"]]

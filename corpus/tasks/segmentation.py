@@ -84,16 +84,20 @@ class Segmentation(Task):
         """Image or video segmentation."""
         return f"{modality(sample)} segmentation"
 
-    def read(self, text: str, data_type: str) -> dict[str, Any]:
-        """The box, the points and, for a video, the time."""
+    def read(self, text: str, data_type: str) -> list[float]:
+        """Box, positive and negative points and time as 17 numbers in a row; an image's time is 0."""
         video = modality({"data_type": data_type}) == "video"
         found = strict_object(text, VIDEO_KEYS if video else IMAGE_KEYS)
-        if video:
-            strict_time(found["time"])
-        strict_box(found["boxes"])
-        strict_points(found["positive_points"])
-        strict_points(found["negative_points"])
-        return found
+        time = strict_time(found["time"]) if video else 0.0
+        box = strict_box(found["boxes"])
+        return [*box, *strict_points(found["positive_points"]), *strict_points(found["negative_points"]), time]
+
+    def parse(self, text: str, data_type: str = "image") -> Prompt:
+        """The box, the points and the time that a body text holds. Raises Unparsed."""
+        row = self.read(text, data_type)
+        pairs = [(row[place], row[place + 1]) for place in range(4, 16, 2)]
+        time = row[16] if modality({"data_type": data_type}) == "video" else None
+        return Prompt(boxes=row[:4], positive_points=pairs[:3], negative_points=pairs[3:], time=time)
 
     def paper(self, batch: Batch) -> Scores:
         """Distances to the annotator's own points; 0.5 of structure for numbers in the right places."""
@@ -119,12 +123,13 @@ class Segmentation(Task):
     def strict(self, batch: Batch) -> Scores:
         """Points and time count only as far as the box is right; masks judge where the source has them."""
         read = self.readings(batch)
+        answers, truths = (np.array(side, dtype=float).reshape(-1, 17) for side in (read.answers, read.truths))
         masks = [mask_truth(batch.sources[row]) for row in read.rows]
         kinds = [modality({"data_type": batch.data_types[row]}) for row in read.rows]
-        parts = self._parts_by_points(read.answers, read.truths)
-        for row, (answer, truth, mask) in enumerate(zip(read.answers, read.truths, masks, strict=True)):
+        parts = _parts_by_points(answers, truths)
+        for row, mask in enumerate(masks):
             if mask is not None:
-                parts[row] = _parts_by_mask(answer, truth, mask)
+                parts[row] = _parts_by_mask(answers[row], mask)
         weights = np.array([IMAGE_WEIGHTS if kind == "image" else VIDEO_WEIGHTS for kind in kinds]).reshape(-1, 4)
         iou, time, on, off = parts.T
         accuracy = (iou >= CHANCE_OVERLAP) * np.minimum(1.0, iou / HIT) * (weights * parts).sum(axis=1)
@@ -136,24 +141,6 @@ class Segmentation(Task):
             negative=off,
             judged_by_mask=np.array([float(mask is not None) for mask in masks]),
         )
-
-    def _parts_by_points(self, answers: list[dict[str, Any]], truths: list[dict[str, Any]]) -> Floats:
-        """Box IoU, time, positive and negative closeness (n, 4) where the truth is points that somebody chose."""
-        (boxes, _), (true_boxes, _) = _columns(answers, truths, "boxes", (4,))
-        (positive, _), (true_positive, _) = _columns(answers, truths, "positive_points", (3, 2))
-        (negative, _), (true_negative, _) = _columns(answers, truths, "negative_points", (3, 2))
-        gap = np.array(
-            [a.get("time", 0.0) - t.get("time", 0.0) for a, t in zip(answers, truths, strict=True)], dtype=float
-        )
-        return np.stack(
-            [
-                box_iou(boxes, true_boxes),
-                np.exp(-np.abs(gap) / TIME_SCALE_S),
-                closeness(match_distance(positive, true_positive), SIGMA),
-                closeness(match_distance(negative, true_negative), SIGMA),
-            ],
-            axis=1,
-        ).reshape(-1, 4)
 
     def draw(self, canvas: Canvas, answer: Prompt) -> None:
         """The box, the points with plus and minus, and the moment on the timeline strip."""
@@ -196,13 +183,25 @@ def _time_gaps(found: list[dict[str, Any]], true: list[dict[str, Any]]) -> tuple
     return gaps, timed
 
 
-def _parts_by_mask(answer: dict[str, Any], truth: dict[str, Any], mask: MaskTruth) -> list[float]:
+def _parts_by_points(answers: Floats, truths: Floats) -> Floats:
+    """Box IoU, time, positive and negative closeness (n, 4) where the truth is points that somebody chose."""
+    return np.stack(
+        [
+            box_iou(answers[:, :4], truths[:, :4]),
+            np.exp(-np.abs(answers[:, 16] - truths[:, 16]) / TIME_SCALE_S),
+            closeness(match_distance(answers[:, 4:10].reshape(-1, 3, 2), truths[:, 4:10].reshape(-1, 3, 2)), SIGMA),
+            closeness(match_distance(answers[:, 10:16].reshape(-1, 3, 2), truths[:, 10:16].reshape(-1, 3, 2)), SIGMA),
+        ],
+        axis=1,
+    )
+
+
+def _parts_by_mask(answer: Floats, mask: MaskTruth) -> list[float]:
     """Box IoU, time, positive and negative closeness where the truth is the mask itself, at the answered second."""
-    time = answer.get("time", 0.0)
-    frame = mask.at(time)
+    frame = mask.at(float(answer[16]))
     if frame is None:  # the object is not in the picture at that time
         return [0.0, 0.0, 0.0, 0.0]
-    iou = box_iou(np.array([answer["boxes"]], dtype=float), np.array([frame.box], dtype=float))[0]
-    on = closeness(frame.distances_to_object(answer["positive_points"]), SIGMA).mean()
-    off = closeness(frame.depths_in_object(answer["negative_points"]), SIGMA).mean()
+    iou = box_iou(answer[None, :4], np.array([frame.box], dtype=float))[0]
+    on = closeness(frame.distances_to_object(answer[4:10].reshape(3, 2)), SIGMA).mean()
+    off = closeness(frame.depths_in_object(answer[10:16].reshape(3, 2)), SIGMA).mean()
     return [float(iou), 1.0, float(on), float(off)]

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from corpus.canvas import Canvas
 from corpus.geometry import above_chance, box_iou, row_means, span_iou
-from corpus.json_answers import floats, objects, stacked, strict_boxes, strict_object, strict_span
+from corpus.json_answers import floats, objects, paired_boxes, stacked, strict_boxes, strict_object, strict_span
 from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores, Task
 from corpus.tasks.tracking import shared_keys, track_structure
 
@@ -67,6 +67,11 @@ class SpatialTemporalGrounding(Task):
         strict_span(found["time"])
         return {"time": found["time"], "boxes": strict_boxes(found["boxes"], first=0)}
 
+    def parse(self, text: str, data_type: str = "video") -> Tube:
+        """The tube that a body text holds. Raises Unparsed."""
+        found = self.read(text, data_type)
+        return Tube(time=found["time"], boxes=found["boxes"].by_frame())
+
     def paper(self, batch: Batch) -> Scores:
         """Half span IoU, half mean box IoU over the keys that both have, so that a missing second costs nothing."""
         found, true = objects(batch.answers), objects(batch.truths, repeat=True)
@@ -80,27 +85,20 @@ class SpatialTemporalGrounding(Task):
         """Half span IoU, half mean box IoU over the seconds of either side, one that only one side names counting 0."""
         read = self.readings(batch)
         count = len(read.rows)
-        spans = np.array([answer["time"] for answer in read.answers], dtype=float).reshape(-1, 2)
-        true_spans = np.array([truth["time"] for truth in read.truths], dtype=float).reshape(-1, 2)
-        tiou = span_iou(spans, true_spans)
-        seconds = np.zeros(count)
-        boxes, true_boxes, rows = [], [], []
-        for row, (answer, truth) in enumerate(zip(read.answers, read.truths, strict=True)):
-            mine, theirs = answer["boxes"], truth["boxes"]
-            shared = [second for second in theirs if second in mine]
-            seconds[row] = len(mine) + len(theirs) - len(shared)
-            boxes += [mine[second] for second in shared]
-            true_boxes += [theirs[second] for second in shared]
-            rows += [row] * len(shared)
-        overlaps = box_iou(
-            np.array(boxes, dtype=float).reshape(-1, 4), np.array(true_boxes, dtype=float).reshape(-1, 4)
+        spans, true_spans = (
+            np.array([found["time"] for found in side], dtype=float).reshape(-1, 2)
+            for side in (read.answers, read.truths)
         )
-        where = np.array(rows, dtype=np.intp)
-        counted = above_chance(overlaps, CHANCE_OVERLAP)
-        mean_iou = np.bincount(where, weights=counted, minlength=count) / np.maximum(seconds, 1)
-        shared_share = np.bincount(where, minlength=count) / np.maximum(seconds, 1)
-        accuracy = 0.5 * above_chance(tiou, CHANCE_OVERLAP) + 0.5 * mean_iou
-        return read.scores(accuracy, tiou=tiou, mean_iou=mean_iou, seconds_shared=shared_share)
+        tubes, true_tubes = ([found["boxes"] for found in side] for side in (read.answers, read.truths))
+        boxes, true_boxes, rows, _ = paired_boxes(tubes, true_tubes)
+        tiou, overlaps = span_iou(spans, true_spans), box_iou(boxes, true_boxes)
+        shared = np.bincount(rows, minlength=count)
+        named = np.array([len(a.frames) + len(t.frames) for a, t in zip(tubes, true_tubes, strict=True)], dtype=float)
+        seconds = np.maximum(named - shared, 1)
+        counted = np.bincount(rows, weights=above_chance(overlaps, CHANCE_OVERLAP), minlength=count) / seconds
+        mean_iou = np.bincount(rows, weights=overlaps, minlength=count) / seconds
+        accuracy = 0.5 * above_chance(tiou, CHANCE_OVERLAP) + 0.5 * counted
+        return read.scores(accuracy, tiou=tiou, mean_iou=mean_iou, seconds_shared=shared / seconds)
 
     def draw(self, canvas: Canvas, answer: Tube) -> None:
         """A bar on the timeline strip, and the box of the second that the canvas shows."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from corpus.canvas import Canvas
 from corpus.geometry import above_chance, box_iou, row_means
-from corpus.json_answers import floats, objects, stacked, strict_boxes, strict_object
+from corpus.json_answers import floats, objects, paired_boxes, stacked, strict_boxes, strict_object
 from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores, Task, Unparsed
 
 KEYS = frozenset({"boxes"})
@@ -61,10 +61,14 @@ class Tracking(Task):
         found = strict_object(text, KEYS)
         return {"boxes": strict_boxes(found["boxes"], first=GIVEN)}
 
+    def parse(self, text: str, data_type: str = "video") -> Track:
+        """The track that a body text holds. Raises Unparsed."""
+        return Track(boxes=self.read(text, data_type)["boxes"].by_frame())
+
     def read_truth(self, text: str, data_type: str) -> dict[str, Any]:
         """A truth needs a frame beyond the given one, or there is nothing to score."""
         found = self.read(text, data_type)
-        if not found["boxes"].keys() - {GIVEN}:
+        if not set(found["boxes"].frames) - {GIVEN}:
             raise Unparsed("only_the_given_frame")
         return found
 
@@ -77,29 +81,16 @@ class Tracking(Task):
     def strict(self, batch: Batch) -> Scores:
         """Mean IoU over the true frames but the given one, boxes counting from a tenth of overlap on."""
         read = self.readings(batch)
-        counts = np.zeros(len(read.rows))
-        boxes, true_boxes, rows = [], [], []
-        for row, (answer, truth) in enumerate(zip(read.answers, read.truths, strict=True)):
-            mine, theirs = answer["boxes"], truth["boxes"]
-            counts[row] = len(theirs) - (GIVEN in theirs)
-            shared = [frame for frame in theirs if frame != GIVEN and frame in mine]
-            boxes += [mine[frame] for frame in shared]
-            true_boxes += [theirs[frame] for frame in shared]
-            rows += [row] * len(shared)
-        where = np.array(rows, dtype=np.intp)
-        overlaps = box_iou(
-            np.array(boxes, dtype=float).reshape(-1, 4), np.array(true_boxes, dtype=float).reshape(-1, 4)
+        count = len(read.rows)
+        tracks, true_tracks = ([found["boxes"] for found in side] for side in (read.answers, read.truths))
+        boxes, true_boxes, rows, frames = paired_boxes(tracks, true_tracks)
+        overlaps, scored = box_iou(boxes, true_boxes), frames != GIVEN
+        wanted = np.array([len(track.frames) - (GIVEN in track.frames) for track in true_tracks], dtype=float)
+        answered, mean_iou, accuracy = (
+            np.bincount(rows, weights=values * scored, minlength=count) / np.maximum(wanted, 1)
+            for values in (np.ones(len(rows)), overlaps, above_chance(overlaps, CHANCE_OVERLAP))
         )
-        answered = np.bincount(where, minlength=len(read.rows))
-        accuracy, mean_iou = (
-            np.bincount(where, weights=weights, minlength=len(read.rows)) / np.maximum(counts, 1)
-            for weights in (above_chance(overlaps, CHANCE_OVERLAP), overlaps)
-        )
-        return read.scores(
-            accuracy,
-            mean_iou=mean_iou,
-            frames_answered=answered / np.maximum(counts, 1),
-        )
+        return read.scores(accuracy, mean_iou=mean_iou, frames_answered=answered)
 
     def draw(self, canvas: Canvas, answer: Track) -> None:
         """The box of the frame that the canvas shows, and the path of its centre so far."""
