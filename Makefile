@@ -3,34 +3,41 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS ?= dev
 
-.PHONY: demo test lint types unit setup bench clean
+.PHONY: demo test lint types unit clean
 
-setup: $(VENV)/.ready
-
-# Rebuilt when what is asked for changes; silent otherwise.
-$(VENV)/.ready: pyproject.toml constraints.txt
-	@echo "setting up $(VENV) (a minute or so)" >&2
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12 …" >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
-	@touch $@
-
-demo: setup
+demo: $(VENV)/.demo
 	@$(BIN)/onethinker demo --out demo
 
 test: lint types unit
 
-lint: setup
+lint: $(VENV)/.test
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 
-types: setup
+types: $(VENV)/.test
 	@$(BIN)/mypy --no-error-summary
 
-unit: setup
+unit: $(VENV)/.test
 	@$(BIN)/python -m pytest
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# The stamps below are rebuilt when what is asked for changes, and are silent otherwise.
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into $(VENV) (about a minute)" >&2
+	@$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing into $(VENV), PyTorch included (a few minutes)" >&2
+	@$(INSTALL) --editable '.[dev,train]'
+	@touch $@ $(VENV)/.demo
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
