@@ -1,5 +1,6 @@
 """The traces that a selection still considers, as tables in a DuckDB of its own, and why the others left it."""
 
+import tempfile
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
@@ -51,7 +52,15 @@ class Candidates:
         self.seed = seed
         self.workers = workers
         self.counts: dict[str, dict[str, int]] = {}
-        self._db = duckdb.connect(config={"memory_limit": MEMORY_LIMIT})
+        self._spill = tempfile.TemporaryDirectory(prefix="onethinker-select-")
+        # Texts stream past the ids: without this rule DuckDB may hold them all and look up the ids in them.
+        as_written = "build_side_probe_side,join_order"
+        config: dict[str, Any] = {
+            "memory_limit": MEMORY_LIMIT,
+            "temp_directory": self._spill.name,
+            "disabled_optimizers": as_written,
+        }
+        self._db = duckdb.connect(config=config)
         rows = corpus.sql(_ROWS.format(slice=_SLICE.format(where=where or "true")), {"profile": profile})
         arrived = rows.to_arrow_reader(65_536)
         self._db.register("arrived", arrived)
@@ -178,6 +187,7 @@ class Candidates:
     def close(self) -> None:
         """Let go of the tables."""
         self._db.close()
+        self._spill.cleanup()
 
     def __enter__(self) -> "Candidates":
         return self

@@ -64,7 +64,7 @@ def write(corpus: Corpus, snapshot: Snapshot, path: Path, *, seconds: dict[str, 
     for row in shown:
         row["pictures"] = drawn(corpus.media, row, row["given"])
         row["components"] = dict(row["components"] or [])
-    page = _environment().get_template("demo.html")
+    page = environment().get_template("demo.html")
     html = page.render(
         snapshot=snapshot,
         profile=profile,
@@ -88,7 +88,8 @@ def _histogram(rows: list[dict[str, Any]]) -> list[int]:
     return [counts.get(tenth, 0) for tenth in range(10)]
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates of onethinker/templates, with the filters that they use for numbers and questions."""
     environment = Environment(
         loader=PackageLoader("onethinker"),
         autoescape=True,

@@ -1,0 +1,62 @@
+"""The page of a verification says what SQL says, and stands alone."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from corpus import Corpus
+from corpus.errors import OneThinkerError
+from filters import verify
+from onethinker.cli import main
+from onethinker.report import write
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Corpus:
+    opened = Corpus.create(tmp_path / "corpus")
+    for name, answer in (("right", "4"), ("wrong", "5"), ("odd", "four-ish, or <b>five</b>")):
+        sample = {"sample_id": name, "task": "image QA", "problem_type": "numerical", "data_type": "image", "media": []}
+        opened.append("samples", [sample | {"problem": "<image>How many?", "answer": "4", "source": f"from-{name}"}])
+        trace = {"trace_id": f"t-{name}", "sample_id": name, "teacher": "local:eye", "mode": "blind", "answer": answer}
+        opened.append("traces", [trace | {"thinking": "x", "response": f"<think>x</think><answer>{answer}</answer>"}])
+    return opened
+
+
+def test_the_page_tells_rates_reasons_and_examples(corpus: Corpus, tmp_path: Path) -> None:
+    run = verify(corpus).run_id
+    done = write(corpus, tmp_path / "out" / "report.html", run=run)
+    page = done.path.read_text()
+    assert (done.traces, done.profile) == (3, "strict")
+    for word in (run, "from-right", "local:eye", "image QA", "33%", "How many?", "onethinker verify --profile paper"):
+        assert word in page
+    assert "&lt;b&gt;five" in page, "what a model wrote is text"
+    assert "<b>five" not in page
+    assert not re.search(r"(?:src|href)=[\"'](?!data:)", page), "nothing is loaded from elsewhere"
+
+
+def test_profiles_that_disagree_are_shown(corpus: Corpus, tmp_path: Path) -> None:
+    corpus.append("samples", [{"sample_id": "cm", "task": "image QA", "problem_type": "math", "data_type": "image"}
+        | {"problem": "How long?", "answer": "10 m", "source": "s", "media": []}])  # fmt: skip
+    response = "<think>x</think><answer>10 cm</answer>"
+    corpus.append("traces", [{"trace_id": "t-cm", "sample_id": "cm", "response": response, "answer": "10 cm"}])
+    verify(corpus)
+    verify(corpus, profile="paper")
+    page = write(corpus, tmp_path / "report.html").path.read_text()
+    assert "strict 0.00 · paper 1.00" in page
+
+
+def test_what_is_not_there_is_told(corpus: Corpus, tmp_path: Path) -> None:
+    with pytest.raises(OneThinkerError, match=r"no verdict of profile 'strict'; `onethinker verify --profile strict`"):
+        write(corpus, tmp_path / "report.html")
+    run = verify(corpus).run_id
+    with pytest.raises(OneThinkerError, match=f"no verification run '{run}x'; did you mean '{run}'"):
+        write(corpus, tmp_path / "report.html", run=run + "x")
+
+
+def test_the_command_writes_the_page(corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    verify(corpus)
+    out = tmp_path / "report.html"
+    assert main(["report", "--corpus", str(corpus.root), "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"{out}: 3 traces, profile strict\n"
+    assert out.read_text().endswith("</html>")
