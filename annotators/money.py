@@ -23,7 +23,8 @@ class Price:
     """One teacher's prices in USD for a million tokens; `batch` is the batch API's share of them.
 
     `cached` and `cache_write` are for input tokens read from and written to the provider's cache, `reasoning` for the
-    reasoning part of the output; None means: priced like the rest.
+    reasoning part of the output; None means: priced like the rest. A request of more than `long_from` input tokens
+    costs `long_input` and `long_output` times as much.
     """
 
     input: Decimal
@@ -32,6 +33,9 @@ class Price:
     cache_write: Decimal | None = None
     reasoning: Decimal | None = None
     batch: Decimal = Decimal("0.5")
+    long_from: int | None = None
+    long_input: Decimal = Decimal(2)
+    long_output: Decimal = Decimal("1.5")
     date: datetime.date | None = None
     source: str = ""
 
@@ -40,18 +44,22 @@ class Price:
         if reply.input_tokens is None or reply.output_tokens is None:
             return None
         fresh = reply.input_tokens - reply.cached_tokens - reply.cache_write_tokens
+        read = fresh * self.input + reply.cached_tokens * _or(self.cached, self.input)
+        read += reply.cache_write_tokens * _or(self.cache_write, self.input)
         words = reply.output_tokens - reply.reasoning_tokens
-        usd = fresh * self.input + words * self.output
-        usd += reply.cached_tokens * _or(self.cached, self.input)
-        usd += reply.cache_write_tokens * _or(self.cache_write, self.input)
-        usd += reply.reasoning_tokens * _or(self.reasoning, self.output)
-        return (usd * (self.batch if batch else 1) / _MILLION).quantize(_LAST_DIGIT)
+        written = words * self.output + reply.reasoning_tokens * _or(self.reasoning, self.output)
+        return self._total(reply.input_tokens, read, written, batch)
 
     def most(self, input_tokens: int, output_tokens: int, *, batch: bool = False) -> Decimal:
         """The most that so many tokens can cost."""
-        dearest = max(self.input, _or(self.cache_write, self.input))
-        usd = input_tokens * dearest + output_tokens * max(self.output, _or(self.reasoning, self.output))
-        return (usd * (self.batch if batch else 1) / _MILLION).quantize(_LAST_DIGIT)
+        read = input_tokens * max(self.input, _or(self.cache_write, self.input))
+        written = output_tokens * max(self.output, _or(self.reasoning, self.output))
+        return self._total(input_tokens, read, written, batch)
+
+    def _total(self, input_tokens: int, read: Decimal, written: Decimal, batch: bool) -> Decimal:
+        if self.long_from is not None and input_tokens > self.long_from:
+            read, written = read * self.long_input, written * self.long_output
+        return ((read + written) * (self.batch if batch else 1) / _MILLION).quantize(_LAST_DIGIT)
 
 
 def _or(price: Decimal | None, other: Decimal) -> Decimal:
@@ -88,7 +96,7 @@ def _price(teacher: str, fields: Any, path: Path) -> Price:
     for name, value in money.items():
         if isinstance(value, bool) or not isinstance(value, (int, Decimal)) or value < 0:
             raise OneThinkerError(f"{path}: {name} of '{teacher}' must be a number of USD, not {value!r}")
-    exact: dict[str, Any] = {name: Decimal(value) for name, value in money.items()}
+    exact: dict[str, Any] = {name: Decimal(value) for name, value in money.items() if name != "long_from"}
     return Price(**(fields | exact))
 
 
@@ -121,12 +129,13 @@ class Budget:
     """What was spent and what may still come of requests under way, never together above the limit.
 
     Before a request is sent the most that it can cost is reserved; its answer settles the real cost. A request that
-    broke after it was sent may have been charged: its reserve stays counted, as `unsure`.
+    broke after it was sent may have been charged: its reserve stays counted, as `unsure`. `before` is what killed
+    runs of the same command have spent of it.
     """
 
-    def __init__(self, limit: Decimal | None) -> None:
+    def __init__(self, limit: Decimal | None, before: Decimal = Decimal(0)) -> None:
         self.limit = limit
-        self.spent = Decimal(0)
+        self.spent = before
         self.reserved = Decimal(0)
         self.unsure = Decimal(0)
 

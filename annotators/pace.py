@@ -34,6 +34,7 @@ class Pace:
         self._held_until = 0.0
         self._window_from = monotonic()
         self._limited = 0
+        self._broken = 0
         self._latencies: list[float] = []
         self._best_s: float | None = None
 
@@ -70,21 +71,24 @@ class Pace:
             self._limited += 1
             if failure.retry_after_s and self._limited > len(self._latencies):
                 self._held_until = max(self._held_until, monotonic() + failure.retry_after_s)
+        else:
+            self._broken += 1
         self._adapt()
 
     def _adapt(self) -> None:
-        seen = self._limited + len(self._latencies)
-        if monotonic() - self._window_from < WINDOW_S or (seen < FEWEST and self._limited == 0):
+        seen = self._limited + self._broken + len(self._latencies)
+        if seen < FEWEST or monotonic() - self._window_from < WINDOW_S:
             return
-        middle_s = median(self._latencies) if self._latencies else None
-        if middle_s is not None and len(self._latencies) >= FEWEST:
-            self._best_s = min(middle_s, self._best_s) if self._best_s else middle_s
-        crowded = middle_s is not None and self._best_s and middle_s > max(CROWDED * self._best_s, CROWDED_S)
+        crowded = False
+        if len(self._latencies) >= FEWEST:
+            middle_s = median(self._latencies)
+            self._best_s = min(middle_s, self._best_s or middle_s)
+            crowded = middle_s > max(CROWDED * self._best_s, CROWDED_S)
         if self._limited / seen > MANY or crowded:
             self._allow(int(self.allowed * SLOWER))
         else:
             self._allow(self.allowed + max(1, int(self.most * FASTER)))
-        self._window_from, self._limited, self._latencies = monotonic(), 0, []
+        self._window_from, self._limited, self._broken, self._latencies = monotonic(), 0, 0, []
 
     def _allow(self, concurrency: int) -> None:
         concurrency = min(max(concurrency, 1), self.most)

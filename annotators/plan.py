@@ -161,6 +161,13 @@ class Plan:
         given = {"asks": asks or [[None] * 4], "retried": list(RETRIED), "teacher": s.teacher, "mode": s.mode}
         self.corpus.sql(query, given).write_parquet(str(path), row_group_size=4096)
 
+    def measured(self) -> list[tuple[str, str, float, float]]:
+        """Mean input and output tokens of this teacher's traces so far, by problem type and data type."""
+        query = """select problem_type, data_type, avg(input_tokens), avg(output_tokens)
+                   from traces join samples using (sample_id)
+                   where teacher = $teacher and mode = $mode and output_tokens is not null group by all"""
+        return self.corpus.sql(query, {"teacher": self.settings.teacher, "mode": self.settings.mode}).fetchall()
+
     def request(self, job: Job, media: list[list[Part]]) -> Request:
         """The request for a job, its media in the places that the question has for them, else in front."""
         s = self.settings

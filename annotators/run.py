@@ -9,10 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import takewhile
+from pathlib import Path
 from time import monotonic
 from typing import Any, cast
 
 from annotators.engine import Engine, Stop
+from annotators.estimate import Estimate, estimate
 from annotators.ledger import Ledger, replay
 from annotators.money import Budget, Price, price_of
 from annotators.plan import Jobs, Plan
@@ -20,6 +23,7 @@ from annotators.preparing import Preparer
 from annotators.providers import connect
 from annotators.settings import Settings
 from corpus import Corpus, OneThinkerError
+from corpus.ids import canonical_json
 from corpus.progress import progress
 from corpus.runs import Run
 
@@ -29,20 +33,21 @@ class Report:
     """What an annotation run did. `left` traces of the slice are still to be had; `stopped` says why, if early."""
 
     run_id: str | None
-    traces: int
-    rejected: int
-    left: int
-    elsewhere: int
-    replayed: int
-    cost_usd: Decimal
-    unsure_usd: Decimal
-    seconds: float
+    traces: int = 0
+    rejected: int = 0
+    left: int = 0
+    elsewhere: int = 0
+    replayed: int = 0
+    cost_usd: Decimal = Decimal(0)
+    unsure_usd: Decimal = Decimal(0)
+    seconds: float = 0.0
     flags: dict[str, int] = field(default_factory=dict)
     rejects: dict[str, int] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
     stopped: str | None = None
     message: str = ""
+    estimate: Estimate | None = None
 
 
 def annotate(corpus: Corpus, settings: Settings | None = None, **given: Any) -> Report:
@@ -72,19 +77,31 @@ async def _annotate(corpus: Corpus, settings: Settings, price: Price | None, rep
         plan = Plan(corpus, settings, teacher.address)
         with plan.jobs() as jobs:
             if not len(jobs):
-                return Report(None, 0, 0, 0, 0, replayed, Decimal(0), Decimal(0), 0.0, message="nothing is left to ask")
-            with corpus.run("annotate", {**settings.config(), "address": teacher.address}) as run:
-                return await _run(run, plan, jobs, teacher, price, replayed)
+                return Report(None, replayed=replayed, message="nothing is left to ask")
+            if settings.dry_run:
+                return await _estimated(plan, jobs, teacher, price)
+            config = {**settings.config(), "address": teacher.address}
+            budget = Budget(settings.budget_usd, before=spent_by_killed(corpus, config))
+            with corpus.run("annotate", config) as run:
+                return await _run(run, plan, jobs, teacher, price, budget, replayed)
     finally:
         await teacher.close()
 
 
-async def _run(run: Run, plan: Plan, jobs: Jobs, teacher: Any, price: Price | None, replayed: int) -> Report:
+async def _estimated(plan: Plan, jobs: Jobs, teacher: Any, price: Price | None) -> Report:
+    s = plan.settings
+    with Preparer(plan.corpus.media, workers=s.decoders, timeout_s=s.prepare_timeout_s) as preparer:
+        expected = await estimate(plan, jobs, teacher, price, preparer)
+    return Report(None, left=len(jobs), message="nothing was asked: this was a dry run", estimate=expected)
+
+
+async def _run(
+    run: Run, plan: Plan, jobs: Jobs, teacher: Any, price: Price | None, budget: Budget, replayed: int
+) -> Report:
     s = plan.settings
     started = monotonic()
     with run.transaction("prompts") as tx:
         tx.append("prompts", plan.prompts())
-    budget = Budget(s.budget_usd)
     preparer = Preparer(run.corpus.media, workers=s.decoders, timeout_s=s.prepare_timeout_s)
     with progress("annotate", len(jobs)) as bar, preparer:
         async with Ledger(run) as ledger:
@@ -114,6 +131,21 @@ async def _run(run: Run, plan: Plan, jobs: Jobs, teacher: Any, price: Price | No
     if stop and stop.reason != "budget":
         raise OneThinkerError(report.message)
     return report
+
+
+def spent_by_killed(corpus: Corpus, config: dict[str, Any]) -> Decimal:
+    """What the runs of the same command that were killed since it last ended by itself have spent, in USD.
+
+    A killed run and the one that continues it share a budget; a run that ended has had its own.
+    """
+    text = canonical_json({name: str(v) if isinstance(v, Decimal | Path) else v for name, v in config.items()}).decode()
+    runs = corpus.sql(
+        "select run_id, status from runs where kind = 'annotate' and config = ? order by started_at desc", [text]
+    ).fetchall()
+    killed = [run_id for run_id, _ in takewhile(lambda run: run[1] == "crashed", runs)]
+    query = "select coalesce(sum(cost_usd), 0) from traces where run_id in (select unnest(?))"
+    found = corpus.sql(query, [killed]).fetchone() if killed else None
+    return Decimal(found[0]) if found else Decimal(0)
 
 
 def _message(stop: Stop) -> str:

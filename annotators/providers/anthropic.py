@@ -70,7 +70,10 @@ class Messages:
         if request.top_p is not None:
             body["top_p"] = request.top_p
         if request.effort:
+            # Models whose thinking adapts leave it out of the reply unless its summary is asked for.
             body["output_config"] = {"effort": request.effort}
+            body.setdefault("thinking", {"type": "adaptive", "display": "summarized"})
+            body.pop("temperature", None)
         return body
 
     def read(self, payload: Mapping[str, Any]) -> Reply:
@@ -101,6 +104,12 @@ class Messages:
         return await exchange(
             self.client, self.path, body, key=key, secret=self.secret, timeout_s=self.timeout_s, read=self.read
         )
+
+    async def count(self, request: Request) -> int:
+        """The input tokens of a request as the provider counts them, free of charge."""
+        body = self.body(request)
+        wanted = {name: body[name] for name in ("model", "messages", "system", "thinking") if name in body}
+        return (await self.client.messages.count_tokens(**wanted)).input_tokens
 
     async def close(self) -> None:
         """Close the connections."""

@@ -30,6 +30,11 @@ def annotate(
 
     with Corpus.open(corpus) as opened:
         report = annotate_corpus(opened, settings)
+    if report.estimate is not None:
+        e = report.estimate
+        columns = {name: [getattr(e, name)] for name in e.__dataclass_fields__}
+        show(pa.table(columns), format, f"{settings.teacher}: {report.message}")
+        return
     counted = {"traces": report.traces, "rejected": report.rejected, "left": report.left}
     counted |= {"held by other workers": report.elsewhere, "replayed": report.replayed}
     rows = [("", name, n) for name, n in counted.items() if n or name == "traces"]

@@ -1,0 +1,159 @@
+"""Nothing bought twice, nothing bought and lost: against a provider that fails in every way, and under kill -9."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from annotators import annotate
+from annotators.journal import leftovers
+from annotators.ledger import journal_folder
+from corpus import Corpus
+from tests.annotators.conftest import KEY, point_at
+from tests.annotators.making import questions
+from tests.annotators.serving import FAULTS, Provider
+
+EVERY_FAULT = dict.fromkeys(FAULTS, 0.1)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("teacher", ["openai:m", "anthropic:m"])
+def test_each_sample_ends_with_one_trace_or_a_named_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, teacher: str
+) -> None:
+    corpus = questions(tmp_path / "corpus", 2000, "tiv")
+    with Provider(faults=EVERY_FAULT, keep_bodies=False) as provider:
+        point_at(provider, monkeypatch)
+        report = annotate(corpus, teacher=teacher, timeout_s=2.0, tries=8)
+    assert set(provider.failed) == set(FAULTS), "every kind of fault was met"
+    lake = {key for (key,) in corpus.sql("select trace_id from traces").fetchall()}
+    assert len(lake) == report.traces == corpus.sql("select count(distinct sample_id) from traces").fetchone()[0]
+    # The provider's ledger of whole answers is the lake's; an answer that came late, after its time-out, would not be.
+    assert set(provider.answered) == lake
+    assert set(provider.answered.values()) == {1}
+    named = corpus.sql("select raw->>'trace_id', reason from rejects where reader = 'annotate'").fetchall()
+    assert {key for key, _ in named} & lake == set()
+    assert len(named) == report.rejected
+    assert report.traces + report.rejected == 2000
+    assert {reason for _, reason in named} <= {"server_error", "connection", "timeout", "broken_body"}
+    assert list(journal_folder(corpus).iterdir()) == []
+    # What was given up is asked for again by the same command.
+    if named:
+        with Provider() as provider:
+            point_at(provider, monkeypatch)
+            again = annotate(corpus, teacher=teacher, timeout_s=2.0, address=None)
+        assert again.traces >= report.rejected
+
+
+def on_disk(root: Path) -> set[str]:
+    """The traces that a killed run left in the lake and in its journals."""
+    with Corpus.open(root) as corpus:
+        lake = {key for (key,) in corpus.sql("select trace_id from traces").fetchall()}
+        for _, rows in leftovers(journal_folder(corpus)):
+            lake |= {row["trace_id"] for table, row in rows if table == "traces"}
+    return lake
+
+
+@pytest.mark.timeout(900)
+def test_twenty_kills_lose_nothing_and_buy_only_what_was_in_flight_again(tmp_path: Path) -> None:
+    root, concurrency, kills = tmp_path / "corpus", 16, 20
+    questions(root, 6000, "tttti").close()
+    rng = random.Random(4)
+    command = [sys.executable, "-m", "onethinker.cli", "annotate", "--teacher", "openai:m", "--corpus", str(root)]
+    with Provider(delay_s=0.05, keep_bodies=False) as provider:
+        env = os.environ | {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": provider.openai_url}
+        settled: list[tuple[int, set[str]]] = []
+        killed = 0
+        for _ in range(kills * 3):
+            before = len(provider.asked)
+            run = subprocess.Popen([*command, "--concurrency", str(concurrency)], env=env, stderr=subprocess.DEVNULL)
+            while len(provider.asked) == before and run.poll() is None:
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0.0, 0.6))
+            if run.poll() is not None:
+                break
+            run.send_signal(signal.SIGKILL)
+            run.wait()
+            killed += 1
+            settled.append((len(provider.asked), on_disk(root)))
+            if killed == kills:
+                break
+        assert killed == kills, "the slice was too small for the kills"
+        subprocess.run([*command, "--concurrency", "64"], env=env, check=True, capture_output=True)
+    with Corpus.open(root) as corpus:
+        lake = {key for (key,) in corpus.sql("select trace_id from traces").fetchall()}
+        assert corpus.sql("select count(*), count(distinct sample_id) from traces").fetchone() == (6000, 6000)
+        statuses = dict(corpus.sql("select status, count(*) from runs where kind = 'annotate' group by 1").fetchall())
+    assert set(provider.answered) == lake, "nothing that was answered is lost"
+    for asked, disk in settled:
+        assert not disk & {key for _, key in provider.asked[asked:]}, "what is on disk is not asked for again"
+    twice = [key for key, n in provider.answered.items() if n > 1]
+    assert len(twice) <= kills * concurrency
+    assert statuses == {"crashed": kills, "done": 1}
+    assert not list((root / "journal").iterdir())
+
+
+def test_ctrl_c_keeps_what_arrived_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    root = tmp_path / "corpus"
+    questions(root, 1500).close()
+    command = [sys.executable, "-m", "onethinker.cli", "annotate", "--teacher", "anthropic:m", "--corpus", str(root)]
+    with Provider(delay_s=0.1, keep_bodies=False) as provider:
+        env = os.environ | {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": provider.anthropic_url}
+        run = subprocess.Popen([*command, "--concurrency", "16"], env=env, stderr=subprocess.PIPE, text=True)
+        while len(provider.answered) < 50:
+            time.sleep(0.02)
+        run.send_signal(signal.SIGINT)
+        _, said = run.communicate(timeout=60)
+        assert run.returncode == 130
+        assert "stopping: waiting for the answers under way" in said
+        assert "Traceback" not in said
+        with Corpus.open(root) as corpus:
+            lake = {key for (key,) in corpus.sql("select trace_id from traces").fetchall()}
+            assert corpus.sql("select status from runs where kind = 'annotate'").fetchall() == [("interrupted",)]
+        assert lake == set(provider.answered), "answers under way were waited for and kept"
+        subprocess.run(command, env=env, check=True, capture_output=True)
+    assert len(provider.answered) == 1500
+    assert set(provider.answered.values()) == {1}
+
+
+@pytest.mark.parametrize("teacher", ["openai:m", "anthropic:m"])
+def test_the_key_is_in_no_file_that_a_run_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], teacher: str
+) -> None:
+    """A provider that repeats the key in its errors and its answers, a run that fails, and one that is done."""
+    from aiohttp import web
+
+    from corpus import OneThinkerError
+
+    corpus = questions(tmp_path / "corpus", 30, "tiv")
+    monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
+    with Provider() as provider:
+        point_at(provider, monkeypatch)
+
+        def telltale(body: dict[str, object]) -> object:
+            if len(provider.asked) % 3 == 0:
+                return web.json_response({"error": {"message": f"bad key {KEY}"}}, status=400)
+            return {"text": f"<think>Your key is {KEY}</think><answer>A</answer>"}
+
+        provider.say = telltale  # type: ignore[assignment]
+        annotate(corpus, teacher=teacher)
+        provider.say = lambda body: web.json_response({"error": {"message": f"key {KEY}"}}, status=401)  # type: ignore
+        with pytest.raises(OneThinkerError) as error:
+            annotate(corpus, teacher=teacher, n=2)
+    assert any(KEY in json.dumps(headers) for headers in provider.headers), "the key was really sent"
+    assert KEY not in f"{error.value}{error.value!r}{error.value.__context__!r}"
+    corpus.sql("select * from traces").write_parquet(str(tmp_path / "traces.parquet"), compression="uncompressed")
+    assert corpus.sql("select count(*) from traces where contains(raw, '[key]')").fetchone()[0] > 0
+    tables = ("traces", "rejects", "prompts", "run_events", "claims")
+    everything = "".join(str(corpus.sql(f"from {name}").fetchall()) for name in tables)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert KEY not in everything + capfd.readouterr().err
+    for path in files:
+        assert KEY.encode() not in path.read_bytes(), path
