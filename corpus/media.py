@@ -242,6 +242,11 @@ class MediaStore:
             path.unlink(missing_ok=True)
         return len(stale)
 
+    def keep(self, path: str | Path, sha256: str) -> None:
+        """Keep a copy of a local file that was measured elsewhere; raises MediaError if its bytes are not `sha256`."""
+        if sha256 not in self:
+            self._copy_in(Path(path), sha256)
+
     def _copy_in(self, path: Path, sha256: str) -> None:
         target = self._name(sha256)
         if not self._local:

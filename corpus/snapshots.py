@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from corpus.chat import placed
 from corpus.errors import OneThinkerError, UsageError, near
-from corpus.frozen import COLUMNS, ROWS_PER_GROUP, fingerprint, write_files
+from corpus.frozen import COLUMNS, ROWS_PER_GROUP, fingerprint, schema, write_files
 from corpus.media import sha256_of
 from corpus.runs import code_version
 from corpus.tasks import tasks
@@ -328,7 +328,8 @@ def _rows(tx: "Transaction", picks: pa.Table, profile: str) -> Iterator[pa.Recor
             placed(known[row["problem_type"]].prompt(row), kinds)
             for row, kinds in zip(asked, _kinds(batch), strict=True)
         ]
-        yield batch.append_column("prompt", pa.array(prompts, pa.string()))
+        whole = batch.append_column("prompt", pa.array(prompts, pa.string()))
+        yield pa.RecordBatch.from_arrays([whole[f.name].cast(f.type) for f in schema()], schema=schema())
 
 
 def _selected() -> Iterator[tuple[str, str, str]]:

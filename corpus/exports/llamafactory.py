@@ -1,8 +1,8 @@
 """LLaMA-Factory: sharegpt JSON in the OpenAI style, with dataset_info.json, as its data/README.md describes.
 
-One file for rows with images and one for rows with videos, as the OneThinker release has it. Media lie beside them under
-`media/` with their extensions, hard-linked where the file system allows; paths are relative to the folder, which is
-what LLaMA-Factory's `dataset_dir` (and `media_dir`) is set to.
+One file for rows with images and one for rows with videos, as the OneThinker release has it. Media lie beside them
+under `media/` with their extensions, hard-linked where the file system allows; paths are relative to the folder, which
+is what LLaMA-Factory's `dataset_dir` (and `media_dir`) is set to.
 """
 
 import json

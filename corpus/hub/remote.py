@@ -1,0 +1,114 @@
+"""One dataset repository on the Hub, through huggingface_hub: what is there, one commit up, one revision down.
+
+The Hub and the token are huggingface_hub's own affair (HF_ENDPOINT, HF_TOKEN, `hf auth login`).
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    LocalTokenNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from corpus.errors import OneThinkerError, near
+
+# What a publication writes and may therefore remove; anything else in the repository is left alone.
+OURS = ("README.md", "croissant.json", "snapshot.json", "recipe.yaml", "data/", "media/", "provenance/")
+
+
+class Remote:
+    """The dataset repository `repo`, at the tag of one version."""
+
+    def __init__(self, repo: str, tag: str) -> None:
+        self.repo, self.tag = repo, tag
+        self._api = HfApi()
+
+    def published(self, name: str) -> dict[str, Any] | None:
+        """The JSON file `name` as it is at the tag; None where the repository, the tag or the file is not there."""
+        with _told(self.repo):
+            try:
+                path = self._api.hf_hub_download(self.repo, name, repo_type="dataset", revision=self.tag)
+            except LocalEntryNotFoundError:  # the Hub was not reached
+                raise
+            except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError):
+                return None
+        found: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+        return found
+
+    def commit(self) -> str | None:
+        """The commit that the tag names."""
+        with _told(self.repo):
+            return self._api.dataset_info(self.repo, revision=self.tag).sha
+
+    def upload(self, folder: Path, message: str, *, private: bool) -> str:
+        """Make the repository hold what `folder` holds, in one commit, and tag it; returns the commit.
+
+        Files that are there already, by content, are not sent again. Files of an earlier version that this one does
+        not have are removed, others left alone.
+        """
+        with _told(self.repo):
+            self._api.create_repo(self.repo, repo_type="dataset", private=private, exist_ok=True)
+            paths = {str(p.relative_to(folder)): p for p in sorted(folder.rglob("*")) if p.is_file()}
+            there = self._api.list_repo_files(self.repo, repo_type="dataset")
+            stale = sorted(name for name in there if name.startswith(OURS) and name not in paths)
+            operations: list[Any] = [CommitOperationAdd(name, path) for name, path in paths.items()]
+            operations += [CommitOperationDelete(name) for name in stale]
+            commit = self._api.create_commit(self.repo, operations, commit_message=message, repo_type="dataset")
+            self._api.create_tag(self.repo, tag=self.tag, revision=commit.oid, repo_type="dataset", exist_ok=True)
+        return commit.oid
+
+    def download(self, target: Path | None = None) -> Path:
+        """Fetch the whole revision; what is there already, in the cache or `target`, is not fetched again."""
+        with _told(self.repo):
+            try:
+                return Path(
+                    self._api.snapshot_download(self.repo, repo_type="dataset", revision=self.tag, local_dir=target)
+                )
+            except RevisionNotFoundError as error:
+                tags = [tag.name for tag in self._api.list_repo_refs(self.repo, repo_type="dataset").tags]
+                raise OneThinkerError(f"{self.repo} has no version '{self.tag}'{near(self.tag, tags)}") from error
+
+
+@contextmanager
+def _told(repo: str) -> Iterator[None]:
+    """Turn the Hub's errors, and a connection's, into ours."""
+    import httpx2
+
+    try:
+        yield
+    except RepositoryNotFoundError as error:
+        raise OneThinkerError(
+            f"the Hub shows no dataset '{repo}': a wrong name, or a private one and HF_TOKEN is not set"
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise OneThinkerError(f"the Hub cannot be reached ({_cause(error)})") from error
+    except LocalTokenNotFoundError as error:
+        raise OneThinkerError("the Hub asks who you are: set HF_TOKEN, or log in with `hf auth login`") from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        if status in (401, 403):
+            raise OneThinkerError(
+                f"the Hub refuses {repo} ({status}): set HF_TOKEN to a token that may write there"
+            ) from error
+        raise OneThinkerError(f"the Hub answered {status} for {repo}: {error.server_message or error}") from error
+    except (httpx2.HTTPError, RuntimeError, OSError) as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise  # a file of ours, not the line
+        raise OneThinkerError(
+            f"the connection to the Hub broke ({_cause(error)}); the same command goes on from there"
+        ) from error
+
+
+def _cause(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {error}".strip().rstrip(":")
