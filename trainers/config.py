@@ -1,0 +1,66 @@
+"""Training configs: YAML files that fill a dataclass, every unknown word refused with the nearest known one."""
+
+import dataclasses
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_type_hints
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
+from corpus.errors import UsageError, near
+
+Config = TypeVar("Config")
+settings = with_config(ConfigDict(extra="forbid"))  # for every dataclass that a config may hold
+
+
+def load(path: str | Path, kind: type[Config], **overrides: Any) -> Config:
+    """The config in a YAML file, or the one of that bare name in configs/; `overrides` speak over it.
+
+    Raises UsageError naming the file, the key, and what is near it.
+    """
+    shipped = {file.name.removesuffix(".yaml"): file for file in files("configs").iterdir()}
+    file = shipped[str(path)] if str(path) in shipped and not Path(path).is_file() else Path(path)
+    try:
+        told = yaml.safe_load(file.read_text()) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"config {path} cannot be read: {error}{near(str(path), shipped)}") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(told, dict):
+        raise UsageError(f"{path}: a config is a mapping of settings to values")
+    return built(told | overrides, kind, str(path))
+
+
+def built(told: Mapping[str, Any], kind: type[Config], where: str) -> Config:
+    """A config from a mapping, nested ones included. Raises UsageError for unknown, missing or unfitting values."""
+    try:
+        return TypeAdapter(kind).validate_python(dict(told))
+    except ValidationError as error:
+        raise UsageError(f"{where}: {_told(error, kind)}") from error
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """A config as plain JSON values, defaults included: what a run records and --dry-run prints."""
+    return dataclasses.asdict(config)
+
+
+def _told(error: ValidationError, kind: type) -> str:
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    if first["type"] == "unexpected_keyword_argument":
+        return f"unknown setting '{'.'.join(path)}'{near(path[-1], _known(kind, path[:-1]))}"
+    if first["type"] in ("missing", "missing_argument"):
+        return f"'{'.'.join(path)}' must be given"
+    said = f"{first['msg'].removeprefix('Value error, ')}"
+    if not path:
+        return said
+    return f"{'.'.join(path)}: {said[0].lower()}{said[1:]}, not {first['input']!r}"
+
+
+def _known(kind: Any, path: list[str]) -> list[str]:
+    for name in path:
+        hint = get_type_hints(kind)[name]
+        kind = next((option for option in get_args(hint) if dataclasses.is_dataclass(option)), hint)
+    return [field.name for field in dataclasses.fields(kind)]

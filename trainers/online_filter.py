@@ -1,0 +1,87 @@
+"""Online filtering: groups of responses that are all right or all wrong teach nothing; other prompts take their place.
+
+Pure decisions and a source of prompts; the trainer does the generating.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from trainers.config import settings
+
+
+@settings
+@dataclass(frozen=True)
+class FilterSettings:
+    """Which groups are kept, and what is done about the others.
+
+    A group is kept where its mean accuracy is above `low` and below `high` (the released trainer's 0.01 and 0.99).
+    `rounds` bounds how often new prompts are tried; groups still missing then are left out of the step. With
+    `same_task` a prompt is replaced by one of its own task, which keeps the mixture as it was drawn. `statistics` says
+    whether an estimator's moments see the responses before or after the filter; released: after.
+    """
+
+    low: float = 0.01
+    high: float = 0.99
+    rounds: int = 3
+    same_task: bool = False
+    statistics: Literal["before", "after"] = "after"
+
+    def __post_init__(self) -> None:
+        """Refuse a band without inside."""
+        if not self.low < self.high:
+            raise ValueError(f"low {self.low} must be below high {self.high}")
+        if self.rounds < 0:
+            raise ValueError(f"rounds must be 0 or more, not {self.rounds}")
+
+    def keeps(self, accuracies: Sequence[float | None]) -> bool:
+        """Whether a group of responses with these accuracies is kept; what could not be scored does not count."""
+        known = [a for a in accuracies if a is not None and np.isfinite(a)]
+        return len(known) > 1 and self.low < sum(known) / len(known) < self.high
+
+
+@dataclass
+class Reserve:
+    """Prompts to fill up with: every row of the data set in an order of its own, dealt out over the ranks.
+
+    `tasks` has the task key of each row. Its position is what a checkpoint must hold.
+    """
+
+    tasks: Sequence[str]
+    seed: int
+    rank: int = 0
+    ranks: int = 1
+    taken: Counter[str] = field(default_factory=Counter)
+    _orders: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def take(self, wanted: Sequence[str | None]) -> list[int]:
+        """A row for each task key wanted (None: any task)."""
+        return [self._next(task or "") for task in wanted]
+
+    def state_dict(self) -> dict[str, int]:
+        """How many rows were taken, by task key ("" where any would do)."""
+        return dict(sorted(self.taken.items()))
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Go on from a checkpoint."""
+        self.taken = Counter(state)
+
+    def _next(self, task: str) -> int:
+        rows = self._rows(task)
+        place = self.taken[task] * self.ranks + self.rank
+        self.taken[task] += 1
+        turn, place = divmod(place, len(rows))
+        # Every turn through the rows has an order of its own.
+        return int(rows[np.random.default_rng([self.seed, 7, turn]).permutation(len(rows))[place]])
+
+    def _rows(self, task: str) -> np.ndarray:
+        if not self._orders:
+            by_task = defaultdict(list)
+            for row, key in enumerate(self.tasks):
+                by_task[key].append(row)
+            self._orders = {key: np.array(rows) for key, rows in by_task.items()}
+            self._orders[""] = np.arange(len(self.tasks))
+        return self._orders[task]

@@ -1,0 +1,140 @@
+"""Reinforcement learning on a snapshot: EMA-GRPO and its rivals over images and videos.
+
+`RlConfig` says what to do, `train` does it; `group_trainer.py` holds the trainer, a small subclass of TRL's.
+"""
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from trainers import advantages
+from trainers.config import plain, settings
+from trainers.encoding import MediaLimits
+from trainers.models import ModelSettings
+from trainers.online_filter import FilterSettings
+from trainers.record import Record, callback, recorded
+from trainers.sft import finish, found_checkpoint, shares
+
+if TYPE_CHECKING:
+    from corpus import Corpus
+
+# How token losses become one number, in TRL's words.
+AGGREGATIONS = {"token": "dapo", "sequence": "grpo", "constant": "dr_grpo"}
+
+
+@settings
+@dataclass(frozen=True)
+class AdvantageSettings:
+    """Which estimator of `trainers.advantages`, with which of its settings, over which task keys."""
+
+    estimator: str = "ema_grpo"
+    keys: Literal["released", "fine"] = "released"
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse an estimator nobody knows, and settings it has not got."""
+        try:
+            self.build()
+        except TypeError as error:
+            raise ValueError(f"estimator {self.estimator}: {str(error).split('__init__() ')[-1]}") from error
+
+    def build(self) -> advantages.Estimator:
+        """The estimator, fresh."""
+        return advantages.named(self.estimator, **self.settings)
+
+
+@settings
+@dataclass(frozen=True)
+class RlConfig:
+    """What `onethinker train rl CONFIG` reads. Defaults are the paper's (arXiv 2512.03043, section 4.1).
+
+    A generation step samples `prompts` × `generations` responses over all ranks and learns from them in `updates`
+    optimiser steps. `kl` weighs the plain k3 estimator (0: none, as in the released config; the paper says 0.01).
+    `aggregation` is a mean over all tokens, over sequences, or a sum over a constant length. `trainer` goes to TRL's
+    GRPOConfig as it is: fsdp, deepspeed, vllm_*, report_to and whatever else it knows.
+    """
+
+    snapshot: str
+    output: str
+    model: ModelSettings = field(default_factory=ModelSettings)
+    media: MediaLimits = field(
+        default_factory=lambda: MediaLimits(image_max_pixels=1_048_576, video_max_pixels_per_frame=65_536)
+    )
+    advantages: AdvantageSettings = field(default_factory=AdvantageSettings)
+    profile: Literal["strict", "paper"] = "strict"
+    online_filter: FilterSettings | None = field(default_factory=FilterSettings)
+    prompts: int = 128
+    generations: int = 8
+    updates: int = 4
+    per_device: int = 1
+    max_prompt: int = 16_384
+    max_response: int = 4_096
+    temperature: float = 1.0
+    top_p: float = 1.0
+    engine: Literal["transformers", "vllm", "vllm_server"] = "vllm"
+    learning_rate: float = 2e-6
+    schedule: Literal["constant", "constant_with_warmup", "cosine", "linear"] = "constant"
+    warmup: float = 0.0
+    weight_decay: float = 1e-2
+    max_grad_norm: float = 1.0
+    kl: float = 0.0
+    clip_low: float = 0.2
+    clip_high: float = 0.3
+    aggregation: Literal["token", "sequence", "constant"] = "token"
+    importance: Literal["token", "sequence"] = "token"
+    epochs: float = 1.0
+    max_steps: int = -1
+    seed: int = 0
+    workers: int = 4
+    reward_workers: int | None = None
+    log_steps: int = 1
+    save_steps: int = 100
+    keep_checkpoints: int | None = 2
+    trainer: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained, or not resumed."""
+        for name in ("prompts", "updates", "per_device", "max_response", "log_steps", "save_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.generations < 2:
+            raise ValueError("generations must be at least 2: an advantage is a difference within a group")
+        if self.save_steps % self.updates:
+            raise ValueError(
+                f"save_steps {self.save_steps} must be a multiple of updates {self.updates}: a checkpoint between two "
+                "updates would lose the responses that the second learns from"
+            )
+        if self.kl < 0 or not 0 < self.clip_low < 1 or not self.clip_high > 0:
+            raise ValueError("kl must be 0 or more, clip_low between 0 and 1, clip_high above 0")
+
+    def accumulation(self, ranks: int) -> int:
+        """Micro-batches of an optimiser step on each rank. Raises UsageError where the rows do not divide."""
+        return shares(self.prompts * self.generations, self.per_device * ranks * self.updates, "prompts × generations",
+                      "per_device × ranks × updates")  # fmt: skip
+
+
+def train(corpus: "Corpus", config: RlConfig, *, resume: str | None = None) -> Path:
+    """Train, and leave the model, its processor and its checkpoints in `config.output`; returns that folder.
+
+    `resume` is a checkpoint folder, or `last`. Run, metrics and model card are written by the main process.
+    """
+    from trainers.group_trainer import build
+
+    snapshot = corpus.snapshots.get(config.snapshot)
+    output = Path(config.output)
+    checkpoint = found_checkpoint(output, resume)
+    trainer = build(snapshot, config)
+    with ExitStack() as stack:
+        record: Record | None = None
+        if trainer.accelerator.is_main_process:
+            ranks = trainer.accelerator.num_processes
+            record = stack.enter_context(
+                recorded(corpus, "rl", plain(config), snapshot, output, ranks=ranks, resumed_from=checkpoint)
+            )
+            trainer.add_callback(callback(record))
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.save_model(str(output))
+        if record is not None:
+            finish(record, trainer)
+    return output
