@@ -9,6 +9,7 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -109,16 +110,24 @@ def _thinned(frames: list[Frame]) -> list[Frame]:
 
 
 def _picture(data: bytes) -> Pixels:
-    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    try:
+        with Image.open(io.BytesIO(data)) as header:  # the size is looked at before anything is unpacked
+            width, height = header.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise MediumError(f"the image could not be read: {error}") from error
+    if width * height > _MOST_PIXELS:
+        raise MediumError(f"the image has {width} x {height} pixels; at most {_MOST_PIXELS:,} are looked at")
+    try:
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise MediumError(f"the image could not be read: {error.err}") from error
     if bgr is None:
-        raise MediumError("the image could not be read: not a JPEG, PNG, WebP or GIF, or cut short")
+        raise MediumError("the image could not be read: it is damaged, or of a kind that is not supported")
     return _reduced(np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8))
 
 
 def _reduced(pixels: Pixels) -> Pixels:
     height, width = pixels.shape[:2]
-    if height * width > _MOST_PIXELS:
-        raise MediumError(f"the image has {width} x {height} pixels; at most {_MOST_PIXELS:,} are looked at")
     scale = _LARGEST_SIDE / max(height, width)
     if scale < 1:
         size = max(round(width * scale), 1), max(round(height * scale), 1)

@@ -1,6 +1,9 @@
 """The teacher as a web server on loopback, in the wire formats of OpenAI and Anthropic."""
 
 import asyncio
+import logging
+import signal
+import sys
 import threading
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
@@ -21,6 +24,9 @@ from onethinker.teacher.ledger import Billed, Ledger
 from onethinker.teacher.wire import anthropic_messages, openai_chat, openai_responses
 from onethinker.teacher.wire.shapes import Answered, Asked, WireError
 
+log = logging.getLogger(__name__)
+
+_REQUEST_ID = web.RequestKey("request_id", str)
 _LARGEST_BODY = 64 * 2**20
 _BORN = 1_760_000_000  # when the models came to be, in Unix time: some date has to be given
 _BORN_TEXT = "2025-10-09T08:53:20Z"
@@ -134,6 +140,9 @@ async def _failures(request: web.Request, handler: Any) -> web.StreamResponse:
         return _failed(request, WireError(413, "request_too_large", f"The request is over {_LARGEST_BODY} bytes."))
     except web.HTTPException as error:
         return _failed(request, WireError(error.status, "not_found_error", f"{request.path}: {error.reason}"))
+    except Exception:  # a fault of ours: logged whole, and told in a shape that clients can read and retry
+        log.exception("the teacher failed on a request")
+        return _failed(request, WireError(500, "api_error", "The teacher failed on this request; its log says how."))
 
 
 def _failed(request: web.Request, error: WireError) -> web.Response:
@@ -168,9 +177,8 @@ def _described(model: models.Model, wire: ModuleType) -> dict[str, Any]:
 
 
 def _headers(request: web.Request) -> dict[str, str]:
-    if "request_id" not in request:
-        request["request_id"] = f"req_{uuid.uuid4().hex[:24]}"
-    return {"x-request-id": request["request_id"], "request-id": request["request_id"]}
+    number = request.setdefault(_REQUEST_ID, f"req_{uuid.uuid4().hex[:24]}")
+    return {"x-request-id": number, "request-id": number}
 
 
 def _json(body: dict[str, Any], request: web.Request) -> web.Response:
@@ -223,3 +231,19 @@ def serve(
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+async def serve_until_stopped(host: str, port: int, *, seed: int, error_rate: float, latency_ms: float) -> None:
+    """Serve until SIGINT or SIGTERM; prints the variables that point clients here. Raises what `serve` raises."""
+    runner, server = await start(checked(seed, error_rate, latency_ms), host, port)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    print(f"export ONETHINKER_TEACHER_URL={server.openai_base_url}")
+    print(f"export OPENAI_BASE_URL={server.openai_base_url} OPENAI_API_KEY=local")
+    print(f"export ANTHROPIC_BASE_URL={server.anthropic_base_url} ANTHROPIC_API_KEY=local", flush=True)
+    print("Ctrl-C stops it", file=sys.stderr)
+    try:
+        await stop.wait()
+    finally:
+        await runner.cleanup()

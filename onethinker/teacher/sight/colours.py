@@ -71,8 +71,9 @@ def things_in(pixels: Pixels) -> list[Thing]:
     """The coloured things of an RGB picture, from the largest to the smallest."""
     height, width = pixels.shape[:2]
     smooth = cv2.medianBlur(pixels, 3)
-    hue, saturation, value = cv2.split(cv2.cvtColor(smooth, cv2.COLOR_RGB2HSV))
-    vivid = ((saturation > _VIVID) & (value > _BRIGHT)).astype(np.uint8)
+    hsv = cv2.cvtColor(smooth, cv2.COLOR_RGB2HSV)
+    hue = hsv[..., 0]
+    vivid = cv2.inRange(hsv, np.array((0, _VIVID + 1, _BRIGHT + 1)), np.full(3, 255))
     _, labelled, stats, _ = cv2.connectedComponentsWithStats(vivid, connectivity=4)
     labels = np.asarray(labelled, np.int32)
     areas = stats[1:, cv2.CC_STAT_AREA]

@@ -32,7 +32,7 @@ class Mark:
 def panels_in(pixels: Pixels) -> list[Box]:
     """The boxes (left, top, right, bottom) of nearly white rectangles, largest first."""
     height, width = pixels.shape[:2]
-    white = (cv2.medianBlur(pixels, 3).min(axis=2) > 228).astype(np.uint8)
+    white = cv2.inRange(cv2.medianBlur(pixels, 3), np.full(3, 229), np.full(3, 255))
     # Letters are holes in the paper: closing them first keeps a panel in one piece.
     closed = cv2.morphologyEx(white, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     count, _, stats, _ = cv2.connectedComponentsWithStats(closed)
@@ -61,6 +61,12 @@ def _line(grey: Pixels, ink: npt.NDArray[np.bool_]) -> str:
     if not marks or len(marks) > _MOST_MARKS:
         return ""
     letters, cap = _best_reading(marks)
+    if "?" in letters:
+        # Letters such as r and y can touch: read what is no letter as two.
+        halves = [half for mark, letter in zip(marks, letters, strict=True) for half in _halves(grey, mark, letter)]
+        again, cap_again = _best_reading(halves)
+        if again.count("?") < letters.count("?"):
+            marks, letters, cap = halves, again, cap_again
     font, text = _font(), ""
     for number, (mark, letter) in enumerate(zip(marks, letters, strict=True)):
         if number:
@@ -82,6 +88,23 @@ def _marks(grey: Pixels, ink: npt.NDArray[np.bool_]) -> list[Mark]:
             box = (min(last[0], box[0]), min(last[1], box[1]), max(last[2], box[2]), max(last[3], box[3]))
         merged.append(box)
     return [Mark(box, _cell(255 - grey[box[1] : box[3], box[0] : box[2]])) for box in merged]
+
+
+def _halves(grey: Pixels, mark: Mark, letter: str) -> list[Mark]:
+    """A mark that is no letter, cut where the least ink is in its middle; any other mark as it is."""
+    left, top, right, bottom = mark.box
+    wide = right - left
+    if letter != "?" or wide < 12:
+        return [mark]
+    darkness = 255 - grey[top:bottom, left:right].astype(np.int32)
+    cut = wide // 4 + int(darkness[:, wide // 4 : 3 * wide // 4].sum(axis=0).argmin())
+    pieces = []
+    for start, end in ((0, cut), (cut + 1, wide)):
+        rows = np.flatnonzero((darkness[:, start:end] > 115).any(axis=1))
+        if len(rows):
+            box = (left + start, top + int(rows[0]), left + end, top + int(rows[-1]) + 1)
+            pieces.append(Mark(box, _cell(255 - grey[box[1] : box[3], box[0] : box[2]])))
+    return pieces
 
 
 def _cell(darkness: Pixels) -> npt.NDArray[np.float32]:
@@ -156,13 +179,13 @@ def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-_TWINS = str.maketrans({"0": "O", "1": "I", "l": "I"})
+_TWINS = str.maketrans({"0": "O", "o": "O", "1": "I", "l": "I", "i": "I"})
 _DIGIT_TWINS = str.maketrans({"O": "0", "o": "0", "I": "1", "l": "1"})
 
 
 def _settled(word: str) -> str:
-    """A word with look-alikes (I l 1, O 0) read as its neighbours suggest."""
-    others = [letter for letter in word if letter not in "IlO01o"]
+    """A word with look-alikes (I i l 1, O o 0) read as its neighbours suggest."""
+    others = [letter for letter in word if letter not in "IliO01o"]
     if others and all(letter.isdigit() or letter in "+-*/=()" for letter in others):
         return word.translate(_DIGIT_TWINS)
     if others and all(letter.isupper() for letter in others if letter.isalpha()) and len(word) > 1:
