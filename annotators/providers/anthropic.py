@@ -35,6 +35,7 @@ class Messages:
     path = "/v1/messages"
 
     def __init__(self, model: str, settings: Settings, secret: str, base_url: str) -> None:
+        import httpx2
         from anthropic import AsyncAnthropic, DefaultAioHttpClient
 
         self.model = model
@@ -43,7 +44,10 @@ class Messages:
         self.caches = settings.n > 1
         self.address = base_url.rstrip("/")
         self.client = AsyncAnthropic(
-            api_key=secret, base_url=base_url, max_retries=0, http_client=DefaultAioHttpClient()
+            api_key=secret,
+            base_url=base_url,
+            max_retries=0,
+            http_client=DefaultAioHttpClient(limits=httpx2.Limits(max_connections=settings.concurrency + 8)),
         )
 
     def body(self, request: Request) -> dict[str, Any]:

@@ -24,6 +24,7 @@ class Chat:
     path = "/chat/completions"
 
     def __init__(self, model: str, settings: Settings, secret: str, base_url: str, address: str | None = None) -> None:
+        import httpx2
         from openai import AsyncOpenAI, DefaultAioHttpClient
 
         self.model = model
@@ -35,7 +36,7 @@ class Chat:
             api_key=secret,
             base_url=base_url,
             max_retries=0,  # retries are ours: they must know the budget, the pace and the journal
-            http_client=DefaultAioHttpClient(),
+            http_client=DefaultAioHttpClient(limits=httpx2.Limits(max_connections=settings.concurrency + 8)),
         )
 
     def body(self, request: Request) -> dict[str, Any]:

@@ -1,0 +1,226 @@
+"""How much the annotation engine costs over the bare SDK: requests a second, client CPU and memory per request.
+
+    python benchmarks/annotate.py [--requests 2000] [--only text-64-0]
+
+A provider on loopback, in a process of its own, answers after 0 or 50 ms. Against it run, each in a fresh process and
+by turns: `bare`, asyncio with the official SDK on its aiohttp transport and a semaphore, keeping nothing; and `engine`,
+`annotators.annotate` on a corpus, journal and lake commits included. CPU is the client process's own (user and system,
+its decoders included), after imports and connecting. Absolute times depend on the machine; read the ratios.
+"""
+
+import argparse
+import asyncio
+import base64
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+REPLY_TEXT = (
+    "<think>" + "I look at the picture and compare the options one by one. " * 12 + "</think><answer>A</answer>"
+)
+IMAGE_BYTES = 200_000
+
+
+def serve(delay_s: float) -> None:
+    """The provider: answers every request alike; prints its port."""
+    from aiohttp import web
+
+    usage = {"prompt_tokens": 300, "completion_tokens": 200, "total_tokens": 500}
+    message = {"role": "assistant", "content": REPLY_TEXT}
+    choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+    whole = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": choices, "usage": usage}
+    body = json.dumps(whole).encode()
+
+    async def answer(request: web.Request) -> web.Response:
+        await request.read()
+        if delay_s:
+            await asyncio.sleep(delay_s)
+        return web.Response(body=body, content_type="application/json")
+
+    async def main() -> None:
+        app = web.Application(client_max_size=1 << 30)
+        app.router.add_post("/v1/chat/completions", answer)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        print(runner.addresses[0][1], flush=True)
+        await asyncio.Event().wait()
+
+    asyncio.run(main())
+
+
+def cpu_s() -> float:
+    """Seconds of CPU that this process and its ended children took."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, kinds))
+
+
+def report(requests: int, seconds: float, cpu: float) -> None:
+    """One line of JSON for the parent."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"rate": requests / seconds, "cpu_ms": 1000 * cpu / requests, "peak_mb": peak}), flush=True)
+
+
+def bare(root: Path, requests: int, concurrency: int, kind: str) -> None:
+    """What a careful script does: the SDK, its aiohttp transport, no retries, a semaphore, images read per request."""
+    from openai import AsyncOpenAI, DefaultAioHttpClient
+
+    from corpus.tasks import task
+
+    image = root.parent / "image.jpg"
+    of = task("multiple choice")
+
+    async def main() -> None:
+        client = AsyncOpenAI(max_retries=0, http_client=DefaultAioHttpClient())
+        gate = asyncio.Semaphore(concurrency)
+
+        async def ask(i: int) -> None:
+            async with gate:
+                prompt = of.prompt(question(i))
+                content: object = prompt
+                if kind == "image":
+                    url = "data:image/jpeg;base64," + base64.b64encode(image.read_bytes()).decode()
+                    content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": prompt}]
+                messages = [{"role": "user", "content": content}]
+                reply = await client.chat.completions.create(model="m", messages=messages, max_tokens=4096)  # type: ignore
+                assert reply.choices[0].message.content
+
+        await ask(0)
+        started, used = time.perf_counter(), cpu_s()
+        waiting: set[asyncio.Task[None]] = set()
+        for i in range(requests):  # no more tasks at a time than are in flight: 50,000 at once would be memory
+            waiting.add(asyncio.create_task(ask(i)))
+            if len(waiting) >= 2 * concurrency:
+                _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waiting)
+        report(requests, time.perf_counter() - started, cpu_s() - used)
+        await client.close()
+
+    asyncio.run(main())
+
+
+def engine(root: Path, requests: int, concurrency: int, kind: str) -> None:
+    """The same requests through `annotate`, durable."""
+    from annotators import annotate
+    from corpus import Corpus
+
+    with Corpus.open(root) as corpus:
+        annotate(corpus, teacher="openai:warm", limit=1)
+        started, used = time.perf_counter(), cpu_s()
+        done = annotate(corpus, teacher="openai:m", concurrency=concurrency, limit=requests)
+        assert done.traces == requests, done
+        report(requests, time.perf_counter() - started, cpu_s() - used)
+
+
+def question(i: int) -> dict[str, object]:
+    """A sample's words, of the length that such questions have."""
+    return {
+        "problem": f"Question {i}: which of the four statements about the scene holds, seen from the left?",
+        "data_type": "image",
+        "options": [
+            f"{letter}. the object numbered {i} stands {place}"
+            for letter, place in zip("ABCD", ("in front", "behind", "to the left", "to the right"), strict=True)
+        ],
+    }
+
+
+def make_corpus(root: Path, rows: int, kind: str) -> None:
+    """A corpus of `rows` questions, with one image of 200 kB or none."""
+    from io import BytesIO
+
+    import numpy as np
+    from PIL import Image
+
+    from corpus import Corpus
+    from corpus.ids import digest
+
+    corpus = Corpus.create(root)
+    media = []
+    if kind == "image":
+        noise = np.random.default_rng(0).integers(0, 255, (900, 1000, 3), dtype=np.uint8)
+        for quality in range(5, 96, 5):
+            out = BytesIO()
+            Image.fromarray(noise).save(out, "JPEG", quality=quality)
+            if out.tell() >= IMAGE_BYTES:
+                break
+        path = root.parent / "image.jpg"
+        path.write_bytes(out.getvalue())
+        media = [corpus.media.add(path).row()]
+    for first in range(0, rows, 10_000):
+        some = range(first, min(first + 10_000, rows))
+        fixed = {"task": "image QA", "problem_type": "multiple choice", "answer": "A", "media": media, "source": "made"}
+        corpus.append("samples", [{"sample_id": digest(i), **question(i), **fixed} for i in some])
+    corpus.close()
+
+
+def measure(what: str, requests: int, concurrency: int, kind: str, delay_s: float) -> dict[str, float]:
+    """Run one side in a fresh process against a fresh provider; returns what it reported."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "corpus"
+        subprocess.run([sys.executable, __file__, "make", str(root), str(requests), kind], check=True)
+        provider = subprocess.Popen(
+            [sys.executable, __file__, "serve", str(delay_s)], stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert provider.stdout is not None
+            url = f"http://127.0.0.1:{int(provider.stdout.readline())}/v1"
+            env = os.environ | {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": url}
+            command = [sys.executable, __file__, what, str(root), str(requests), str(concurrency), kind]
+            done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
+        finally:
+            provider.kill()
+            provider.wait()
+        return dict(json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--only", help="one setting, as text-64-0 or image-256-50")
+    parser.add_argument("--memory", action="store_true", help="peak memory of the engine at 2,000 and 50,000 requests")
+    given = parser.parse_args()
+    if given.memory:
+        for requests in (2000, 50_000):
+            told = measure("engine", requests, 64, "text", 0)
+            print(f"engine, text, {requests:6d} requests: peak {told['peak_mb']:.0f} MB, {told['cpu_ms']:.2f} ms CPU")
+        return
+    print("setting          req/s: bare engine  ratio   CPU ms: bare engine  ratio   peak MB: bare engine")
+    for kind in ("text", "image"):
+        for concurrency in (64, 256):
+            for delay_ms in (0, 50):
+                name = f"{kind}-{concurrency}-{delay_ms}"
+                if given.only and given.only != name:
+                    continue
+                told: dict[str, list[dict[str, float]]] = {"bare": [], "engine": []}
+                for _ in range(given.rounds):
+                    for what, rounds in told.items():
+                        rounds.append(measure(what, given.requests, concurrency, kind, delay_ms / 1000))
+                b, e = (
+                    {key: statistics.median(r[key] for r in rounds) for key in rounds[0]} for rounds in told.values()
+                )
+                print(
+                    f"{name:16} {b['rate']:11.0f} {e['rate']:6.0f} {e['rate'] / b['rate']:6.2f} {b['cpu_ms']:14.2f} "
+                    f"{e['cpu_ms']:6.2f} {e['cpu_ms'] / b['cpu_ms']:6.2f} {b['peak_mb']:15.0f} {e['peak_mb']:6.0f}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    roles = {"bare": bare, "engine": engine}
+    if len(sys.argv) > 2 and sys.argv[1] in roles:
+        roles[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
+    elif len(sys.argv) > 2 and sys.argv[1] == "serve":
+        serve(float(sys.argv[2]))
+    elif len(sys.argv) > 2 and sys.argv[1] == "make":
+        make_corpus(Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+    else:
+        main()
