@@ -6,7 +6,7 @@ from annotators.providers.openai import Chat
 from annotators.settings import Settings
 
 URL = "ONETHINKER_TEACHER_URL"
-DEFAULT_URL = "http://127.0.0.1:8089/v1"
+DEFAULT_URL = "http://127.0.0.1:8765/v1"
 
 
 def connect(model: str, settings: Settings) -> Chat:
