@@ -21,6 +21,9 @@ _UNSPACED = (
     r"\U00020000-\U0003ffff"
 )
 _WORD = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])\w)+(?:['’](?:(?![{_UNSPACED}])\w)+)*")
+_ASCII_WORD = re.compile(r"\w+(?:'\w+)*", re.ASCII)
+_ASCII_SPACED = {code: " " for code in range(128) if not (chr(code).islower() or chr(code).isdigit())}
+_ASCII_SPACED_WORDS = {code: " " for code in range(128) if not (chr(code).isalnum() or chr(code) == "_")}
 
 
 @cache
@@ -32,14 +35,18 @@ def _stemmer() -> Any:
 
 @lru_cache(maxsize=200_000)
 def _stem(token: str) -> str:
+    """The Porter stem of an English token of more than three characters; other tokens as they are."""
+    if len(token) < 4 or not token.isascii():
+        return token
     stem: str = _stemmer().stem(token)
     return stem
 
 
 def tokens(text: str) -> list[str]:
     """The stemmed tokens that rouge-score makes of a text."""
-    found = _NOT_ALPHANUMERIC.sub(" ", text.lower()).split(" ")
-    return [_stem(token) if len(token) > 3 else token for token in found if token]
+    lower = text.lower()
+    spaced = lower.translate(_ASCII_SPACED) if lower.isascii() else _NOT_ALPHANUMERIC.sub(" ", lower)
+    return list(map(_stem, spaced.split()))
 
 
 @lru_cache(maxsize=4096)
@@ -73,10 +80,7 @@ def rouge_of_tokens(truth: tuple[Any, Any, Any], answer: tuple[Any, Any, Any]) -
 
 
 def _shared(a: Counter[Any], b: Counter[Any]) -> int:
-    if len(b) < len(a):
-        a, b = b, a
-    get = b.get
-    return sum(min(count, get(key, 0)) for key, count in a.items())
+    return sum(min(a[key], b[key]) for key in a.keys() & b.keys())
 
 
 def released_word_errors(truth: str, answer: str) -> float:
@@ -92,13 +96,14 @@ def normalised(text: str) -> str:
 
 def words(text: str) -> list[str]:
     """Words of a normalised text in any script; where none are written apart, its characters."""
+    if text.isascii():
+        return _ASCII_WORD.findall(text) if "'" in text else text.translate(_ASCII_SPACED_WORDS).split()
     return _WORD.findall(text)
 
 
 def counted_words(text: str) -> tuple[list[str], Counter[str], Counter[tuple[str, str]]]:
     """`words` with English words stemmed, counted for `rouge_of_tokens`."""
-    found = [_stem(word) if len(word) > 3 and word.isascii() else word for word in words(text)]
-    return _count(found)
+    return _count(list(map(_stem, words(text))))
 
 
 def edit_error(truth: Sequence[str], answer: Sequence[str]) -> float:

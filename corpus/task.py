@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -196,9 +195,13 @@ class Task:
         answers, truths, rows, unreadable = [], [], [], []
         reasons: list[str | None] = [None] * len(batch)
         with collector_paused():
+            last: tuple[str | None, str] | None = None  # traces of one sample usually follow one another
+            known = None
             for row, answer in enumerate(batch.answers):
                 data_type = batch.data_types[row]
-                known = _truth(self, batch.truths[row], data_type)
+                if last != (batch.truths[row], data_type):
+                    last = (batch.truths[row], data_type)
+                    known = self._known_truth(*last)
                 if known is None:
                     reasons[row] = TRUTH_UNREADABLE
                     unreadable.append(row)
@@ -212,6 +215,14 @@ class Task:
                         rows.append(row)
         return Readings(answers, truths, np.array(rows, dtype=np.intp), unreadable, reasons)
 
+    def _known_truth(self, text: str | None, data_type: str) -> Any:
+        if text is None:
+            return None
+        try:
+            return self.read_truth(text, data_type)
+        except Unparsed:
+            return None
+
     def read_truth(self, text: str, data_type: str) -> Any:
         """What a true answer holds; as an answer is read, where a task does not say otherwise."""
         return self.read(text, data_type)
@@ -221,16 +232,6 @@ class Task:
     def draw(self, canvas: Canvas, answer: Any) -> None:
         """Draw a parsed answer (or its text) onto an image or a frame."""
         canvas.label(written(answer))
-
-
-@lru_cache(maxsize=512)
-def _truth(task: Task, text: str | None, data_type: str) -> Any:
-    if text is None:
-        return None
-    try:
-        return task.read_truth(text, data_type)
-    except Unparsed:
-        return None
 
 
 def written(answer: Any) -> str:

@@ -6,7 +6,7 @@ Reward   mean of the ROUGE-1, ROUGE-2 and ROUGE-L F-measures
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,13 @@ _EMPTY_TEXT = """
     as if than then so there here what which who whom where when how into onto over under up down out about also very
     的 了 是 在 一 个 这 那 和 与 有 我 你 他 她 它 们 着 也 就 都
 """
-_EMPTY_WORDS = frozenset(_EMPTY_TEXT.split())
+
+
+@cache
+def _stemmed() -> tuple[frozenset[str], frozenset[str]]:
+    """(negations, words without content) as they come out of the stemmer."""
+    negations = counted_words(" ".join(_NEGATIONS))[1]
+    return frozenset(negations), frozenset(counted_words(_EMPTY_TEXT)[1]) | frozenset(negations)
 
 
 class OpenEnded(Task):
@@ -77,9 +83,12 @@ class OpenEnded(Task):
 
 def _profile(text: str) -> tuple[Any, frozenset[str], int]:
     counted = counted_words(text)
-    plain = words(text)
-    content = frozenset(counted[1]) - _EMPTY_WORDS - _NEGATIONS
-    return counted, content, sum(word in _NEGATIONS or word.endswith(("n't", "n’t")) for word in plain)
+    present = counted[1]
+    turning, empty = _stemmed()
+    negations = sum(present[word] for word in turning & present.keys())
+    if "n't" in text or "n’t" in text:
+        negations += sum(word.endswith(("n't", "n’t")) for word in words(text))
+    return counted, frozenset(present.keys() - empty), negations
 
 
 _known_profile = lru_cache(maxsize=4096)(_profile)  # a truth comes once for every trace of its sample

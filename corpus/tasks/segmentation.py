@@ -5,6 +5,7 @@ Answer   {"boxes": [x1, y1, x2, y2], "positive_points": [3×[x, y]], "negative_p
 Reward   image ½ box IoU + ¼ positive + ¼ negative; video 0.3 box IoU + 0.3 time + 0.2 positive + 0.2 negative
 """
 
+from array import array
 from collections.abc import Mapping
 from typing import Any
 
@@ -84,20 +85,21 @@ class Segmentation(Task):
         """Image or video segmentation."""
         return f"{modality(sample)} segmentation"
 
-    def read(self, text: str, data_type: str) -> list[float]:
+    def read(self, text: str, data_type: str) -> "array[float]":
         """Box, positive and negative points and time as 17 numbers in a row; an image's time is 0."""
         video = modality({"data_type": data_type}) == "video"
         found = strict_object(text, VIDEO_KEYS if video else IMAGE_KEYS)
         time = strict_time(found["time"]) if video else 0.0
         box = strict_box(found["boxes"])
-        return [*box, *strict_points(found["positive_points"]), *strict_points(found["negative_points"]), time]
+        on, off = strict_points(found["positive_points"]), strict_points(found["negative_points"])
+        return array("d", (*box, *on, *off, time))
 
     def parse(self, text: str, data_type: str = "image") -> Prompt:
         """The box, the points and the time that a body text holds. Raises Unparsed."""
         row = self.read(text, data_type)
         pairs = [(row[place], row[place + 1]) for place in range(4, 16, 2)]
         time = row[16] if modality({"data_type": data_type}) == "video" else None
-        return Prompt(boxes=row[:4], positive_points=pairs[:3], negative_points=pairs[3:], time=time)
+        return Prompt(boxes=row[:4].tolist(), positive_points=pairs[:3], negative_points=pairs[3:], time=time)
 
     def paper(self, batch: Batch) -> Scores:
         """Distances to the annotator's own points; 0.5 of structure for numbers in the right places."""
@@ -123,7 +125,7 @@ class Segmentation(Task):
     def strict(self, batch: Batch) -> Scores:
         """Points and time count only as far as the box is right; masks judge where the source has them."""
         read = self.readings(batch)
-        answers, truths = (np.array(side, dtype=float).reshape(-1, 17) for side in (read.answers, read.truths))
+        answers, truths = (np.frombuffer(b"".join(side)).reshape(-1, 17) for side in (read.answers, read.truths))
         masks = [mask_truth(batch.sources[row]) for row in read.rows]
         kinds = [modality({"data_type": batch.data_types[row]}) for row in read.rows]
         parts = _parts_by_points(answers, truths)
