@@ -20,7 +20,9 @@ def load(path: str | Path, kind: type[Config], **overrides: Any) -> Config:
 
     Raises UsageError naming the file, the key, and what is near it.
     """
-    shipped = {file.name.removesuffix(".yaml"): file for file in files("configs").iterdir()}
+    shipped = {
+        file.name.removesuffix(".yaml"): file for file in files("configs").iterdir() if file.name.endswith(".yaml")
+    }
     file = shipped[str(path)] if str(path) in shipped and not Path(path).is_file() else Path(path)
     try:
         told = yaml.safe_load(file.read_text()) or {}

@@ -24,7 +24,7 @@ Row = Mapping[str, Any]
 class MediaLimits:
     """How much of a medium the model is shown; pixels are width times height after scaling.
 
-    Defaults: the paper's SFT settings (section 4.1), images ≤ 802,816 px, video ≤ 100,352 px a frame, ≤ 128 frames at
+    Defaults: OneThinker's SFT settings, images ≤ 802,816 px, video ≤ 100,352 px a frame, ≤ 128 frames at
     2 frames a second.
     """
 

@@ -277,7 +277,7 @@ def reward(**_: Any) -> list[float]:
 
 def build(snapshot: Snapshot, config: RlConfig) -> GroupTrainer:
     """The trainer, ready to `train()`. Raises UsageError where the batch does not divide among the ranks."""
-    accumulation = config.accumulation(world_size())
+    accumulation = config.accumulation(world_size(config))
     encoder = Encoder(load_processor(config.model), config.media, config.max_prompt)
     engine = {"use_vllm": False, "generation_kwargs": {"suppress_tokens": encoder.media_token_ids}}
     if config.engine != "transformers":

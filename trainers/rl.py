@@ -47,12 +47,12 @@ class AdvantageSettings:
 @settings
 @dataclass(frozen=True)
 class RlConfig:
-    """What `onethinker train rl CONFIG` reads. Defaults are the paper's (arXiv 2512.03043, section 4.1).
+    """What `onethinker train rl CONFIG` reads. Defaults are OneThinker's (arXiv 2512.03043v3, code 768b20f).
 
     A generation step samples `prompts` × `generations` responses over all ranks and learns from them in `updates`
     optimiser steps. `kl` weighs the plain k3 estimator (0: none, as in the released config; the paper says 0.01).
-    `aggregation` is a mean over all tokens, over sequences, or a sum over a constant length. `trainer` goes to TRL's
-    GRPOConfig as it is: fsdp, deepspeed, vllm_*, report_to and whatever else it knows.
+    `aggregation` is a mean over all tokens, over sequences, or a sum over a constant length. With `gpus` the run
+    refuses to start on another number of processes. `trainer` goes to TRL's GRPOConfig as it is.
     """
 
     snapshot: str
@@ -91,6 +91,8 @@ class RlConfig:
     log_steps: int = 1
     save_steps: int = 100
     keep_checkpoints: int | None = 2
+    gpus: int | None = None
+    sharding: Literal["none", "fsdp2", "zero3"] = "none"
     trainer: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 @settings
 @dataclass(frozen=True)
 class SftConfig:
-    """What `onethinker train sft CONFIG` reads. Defaults are the paper's (arXiv 2512.03043, section 4.1).
+    """What `onethinker train sft CONFIG` reads. Defaults are OneThinker's (arXiv 2512.03043v3, code 768b20f).
 
-    An optimiser step takes `batch` rows over all ranks, `per_device` at a time on each. `trainer` goes to TRL's
-    SFTConfig as it is: fsdp, deepspeed, report_to and whatever else transformers knows.
+    An optimiser step takes `batch` rows over all ranks, `per_device` at a time on each. With `gpus` the run
+    refuses to start on another number of processes. `trainer` goes to TRL's SFTConfig as it is.
     """
 
     snapshot: str
@@ -49,6 +49,8 @@ class SftConfig:
     log_steps: int = 1
     save_steps: int = 500
     keep_checkpoints: int | None = 2
+    gpus: int | None = None
+    sharding: Literal["none", "fsdp2", "zero3"] = "none"
     trainer: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -112,9 +114,36 @@ def finish(record: Record, trainer: Any) -> None:
     write_card(record.run.corpus, record)
 
 
-def ranks() -> int:
-    """How many processes train together, as torchrun and accelerate say."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+def ranks(config: Any = None) -> int:
+    """How many processes train together, as torchrun and accelerate say.
+
+    Raises UsageError where the config wants another number: `accelerate launch --cpu --num_processes 2`, for one,
+    starts a single process without a word, and trains on half the batch.
+    """
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if config is not None and config.gpus is not None and config.gpus != started:
+        raise UsageError(
+            f"the config is for {config.gpus} processes and {started} started; begin it with "
+            f"`torchrun --nproc-per-node {config.gpus} -m onethinker.cli train …`"
+        )
+    return started
+
+
+# How weights, gradients and optimiser states are spread over GPUs, in transformers' words.
+SHARDING: dict[str, dict[str, Any]] = {
+    "none": {},
+    "fsdp2": {"fsdp": True, "fsdp_config": {"version": 2, "reshard_after_forward": True}},
+    "zero3": {
+        "deepspeed": {
+            "zero_optimization": {"stage": 3, "stage3_gather_16bit_weights_on_model_save": True},
+            "bf16": {"enabled": "auto"},
+            "gradient_clipping": "auto",
+            "gradient_accumulation_steps": "auto",
+            "train_batch_size": "auto",
+            "train_micro_batch_size_per_gpu": "auto",
+        }
+    },
+}
 
 
 def trl_arguments(config: Any, own: dict[str, Any], kind: Any, accumulation: int) -> Any:
@@ -154,7 +183,7 @@ def trl_arguments(config: Any, own: dict[str, Any], kind: Any, accumulation: int
     for name in config.trainer:
         if name not in known:
             raise UsageError(f"trainer: {kind.__name__} of TRL has no setting '{name}'{near(name, known)}")
-    return kind(**shared | own | config.trainer)
+    return kind(**shared | own | SHARDING[config.sharding] | config.trainer)
 
 
 def found_checkpoint(output: Path, resume: str | None) -> Path | None:

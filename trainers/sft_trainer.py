@@ -70,7 +70,7 @@ def build(snapshot: Snapshot, config: SftConfig) -> SnapshotSftTrainer:
         snapshot,
         config,
         Encoder(load_processor(config.model), config.media, config.max_length),
-        args=trl_arguments(config, own, TrlConfig, config.accumulation(world_size())),
+        args=trl_arguments(config, own, TrlConfig, config.accumulation(world_size(config))),
         model=load_model(config.model),
         train_dataset=Dataset.from_dict({"row": range(snapshot.rows)}),  # its length is all that is asked of it
         peft_config=adapters(config.model),

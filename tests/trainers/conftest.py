@@ -1,0 +1,35 @@
+"""What tests of training share: a snapshot of the demo's world, a tiny model that has learnt a little from it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # 7 times as fast for a model this small, and one order of sums
+
+
+@pytest.fixture(scope="session")
+def training(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Training]":
+    """A corpus with a snapshot of all ten families, and a tiny Qwen3-VL beside it."""
+    pytest.importorskip("trl", reason="the training stack is not installed: pip install -e '.[train]'")
+    from tests.trainers.making import make
+
+    made = make(tmp_path_factory.mktemp("training"))
+    yield made
+    made.corpus.close()
+
+
+@pytest.fixture(scope="session")
+def taught(training: "Training") -> Path:
+    """The tiny model after the fifty steps of SFT that test_sft.py pins: it answers in form, and often at random."""
+    from trainers.sft import train
+
+    config = training.sft(output=training.root / "taught", **PINNED)
+    return train(training.corpus, config)
+
+
+PINNED = {"max_steps": 50, "batch": 8, "per_device": 8, "learning_rate": 1e-2, "max_length": 2048}
+
+if False:  # for annotations only: the module needs the training stack
+    from tests.trainers.making import Training
