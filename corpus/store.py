@@ -144,6 +144,16 @@ class Corpus:
                 writer.execute("commit")
 
     @contextmanager
+    def exclusively(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A writing connection for maintenance, with every other writer kept out for the time of the block."""
+        with self._lock, told_as_ours("maintenance"):
+            connection = self.location.connect(read_only=False)
+            try:
+                yield connection
+            finally:
+                connection.close()
+
+    @contextmanager
     def run(self, kind: str, config: dict[str, Any]) -> Iterator["Run"]:
         """Do the block as one recorded run of `kind`: see `corpus.runs.Run`."""
         from corpus.runs import recorded

@@ -1,16 +1,18 @@
 """`onethinker snapshots`: the named dataset versions."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from cyclopts import App, Parameter
 
-from corpus import Corpus
+from corpus import Corpus, UsageError
 from onethinker.options import DEFAULT_CORPUS, CorpusUrl, Format, Out
 from onethinker.output import show
 
-snapshots = App(name="snapshots", help="List, check and export the named dataset versions.")
+snapshots = App(name="snapshots", help="List, compare, check, export and delete the named dataset versions.")
 
 
 @snapshots.command(name="list")
@@ -92,3 +94,85 @@ def export(
         counts = write(opened.snapshots.get(ref), layout, Path(out))
     for name, rows in counts.items():
         print(f"{Path(out) / name}: {rows:,} rows")
+
+
+@snapshots.command
+def diff(
+    old: str,
+    new: str,
+    /,
+    *,
+    html: Path | None = None,
+    limit: int = 20,
+    format: Format = "table",
+    corpus: CorpusUrl = DEFAULT_CORPUS,
+) -> None:
+    """Say what changed between two versions: rows added, dropped and why, answered anew, and rewards by task.
+
+    As a table it sums up, and shows answers side by side; in the other formats it is one row a change.
+
+    Example: `onethinker snapshots diff demo@1 demo@2 --html diff.html`
+
+    Parameters
+    ----------
+    old
+        NAME@V to compare with.
+    new
+        NAME@V, or NAME for its newest version.
+    html
+        Also write a page with the old and the new trace of each change side by side.
+    limit
+        Show at most so many changes (of each kind, on the page).
+    """
+    from corpus.diff import diff as compare
+
+    with Corpus.open(corpus) as opened:
+        found = compare(opened, old, new)
+    if html:
+        from onethinker.diff_page import write
+
+        write(found, html, limit=limit)
+    if format != "table":
+        show(found.changes, format)
+        return
+    show(found.summary(), title=f"{found.old.ref} → {found.new.ref}: {found.old.rows:,} → {found.new.rows:,} rows")
+    show(found.shifts, title="Rewards by task")
+    both = found.changes.filter(pc.equal(found.changes["change"], "re-annotated")).slice(0, limit)
+    if len(both):
+        columns = ["task", "reason", "old_teacher", "old_reward", "new_teacher", "new_reward"]
+        show(both.select([*columns, "old_response", "new_response"]), title="Answered anew")
+
+
+@snapshots.command
+def delete(
+    ref: str,
+    /,
+    *,
+    yes: Annotated[bool, Parameter(name="--yes", negative="")] = False,
+    corpus: CorpusUrl = DEFAULT_CORPUS,
+) -> int:
+    """Delete a version's frozen files; says first what refers to it, and does it only with --yes.
+
+    Its samples, traces and verdicts stay in the corpus, and its number is not given again.
+
+    Example: `onethinker snapshots delete demo@1 --yes`
+
+    Parameters
+    ----------
+    ref
+        NAME@V: the version is not guessed.
+    yes
+        Really delete it.
+    """
+    if "@" not in ref:
+        raise UsageError(f"'{ref}' names no version: say which, as in {ref}@1")
+    with Corpus.open(corpus) as opened:
+        snapshot = opened.snapshots.get(ref)
+        for line in opened.snapshots.referrers(snapshot):
+            print(line)
+        if not yes:
+            print(f"{snapshot.ref} ({snapshot.rows:,} rows) was not deleted: say --yes to delete it", file=sys.stderr)
+            return 2
+        opened.snapshots.delete(snapshot.ref)
+    print(f"{snapshot.ref} ({snapshot.rows:,} rows) is deleted; `onethinker compact` frees what only it needed")
+    return 0

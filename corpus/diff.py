@@ -1,0 +1,101 @@
+"""What changed between two snapshots, row by row: added, dropped and why, answered anew, scored anew, and what that
+did to the rewards of each task.
+
+Read from the frozen files alone, and from the newer one's drops for the reasons.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from corpus.snapshots import Snapshot
+    from corpus.store import Corpus
+
+# A dropped row whose sample the newer recipe's slice did not even hold.
+NOT_CONSIDERED = "not_considered"
+_CHANGES = """
+    with old as (select * from read_parquet($old)),
+         new as (select * from read_parquet($new)),
+         drops as (select sample_id, trace_id, reason from snapshot_drops
+                   where name = $name and version = $version),
+         gone as (select *, row_number() over (partition by sample_id order by reward desc nulls last, trace_id) as nth
+                  from old anti join new using (trace_id)),
+         came as (select *, row_number() over (partition by sample_id order by reward desc nulls last, trace_id) as nth
+                  from new anti join old using (trace_id)),
+         paired as (
+            select case when g.trace_id is null and c.sample_id in (select sample_id from old) then 'trace added'
+                        when g.trace_id is null then 'added'
+                        when c.trace_id is not null then 're-annotated'
+                        when g.sample_id in (select sample_id from new) then 'trace dropped'
+                        else 'dropped' end as change,
+                   coalesce(c.task, g.task) as task, coalesce(c.source, g.source) as source,
+                   coalesce(c.sample_id, g.sample_id) as sample_id,
+                   g.trace_id as old_trace_id, c.trace_id as new_trace_id,
+                   g.teacher as old_teacher, c.teacher as new_teacher,
+                   g.reward as old_reward, c.reward as new_reward,
+                   coalesce(c.problem, g.problem) as problem, coalesce(c.answer, g.answer) as answer,
+                   g.response as old_response, c.response as new_response,
+                   g.position as old_position, c.position as new_position
+            from gone g full join came c on g.sample_id = c.sample_id and g.nth = c.nth
+            union all
+            select 're-scored', n.task, n.source, n.sample_id, o.trace_id, n.trace_id, o.teacher, n.teacher, o.reward,
+                   n.reward, n.problem, n.answer, o.response, n.response, o.position, n.position
+            from old o join new n using (trace_id) where o.reward is distinct from n.reward),
+         -- Of the trace itself if it was considered, else of its sample (`no_trace` and the like).
+         reasons as (
+            select p.old_trace_id as trace_id, coalesce(any_value(t.reason), any_value(s.reason)) as reason
+            from paired p left join drops t on t.trace_id = p.old_trace_id
+                 left join drops s on s.sample_id = p.sample_id and s.trace_id is null
+            where p.old_trace_id is not null group by 1)
+    select change, task, source, p.sample_id,
+           case when change in ('dropped', 'trace dropped', 're-annotated')
+                then coalesce(r.reason, $not_considered) end as reason,
+           old_trace_id, new_trace_id, old_teacher, new_teacher, old_reward, new_reward, problem, answer,
+           old_response, new_response
+    from paired p left join reasons r on r.trace_id = p.old_trace_id
+    order by change, task, coalesce(old_position, new_position), new_position"""
+_SHIFTS = """
+    with old as (select task, sample_id, reward from read_parquet($old)),
+         new as (select task, sample_id, reward from read_parquet($new)),
+         shared as (select o.task, o.reward as old_reward, n.reward as new_reward
+                  from (select task, sample_id, avg(reward) as reward from old group by all) o
+                  join (select task, sample_id, avg(reward) as reward from new group by all) n using (task, sample_id))
+    select task, coalesce(o.n, 0) as old_rows, coalesce(n.n, 0) as new_rows, o.mean as old_reward, n.mean as new_reward,
+           n.mean - o.mean as shift, coalesce(b.n, 0) as common_samples, b.shift as shift_on_common
+    from (select task, count(*) as n, avg(reward) as mean from old group by 1) o
+         full join (select task, count(*) as n, avg(reward) as mean from new group by 1) n using (task)
+         left join (select task, count(*) as n, avg(new_reward - old_reward) as shift from shared group by 1) b
+                   using (task)
+    order by task"""
+
+
+@dataclass(frozen=True)
+class Diff:
+    """Two snapshots compared.
+
+    `changes`: one row a change (added, dropped, trace added, trace dropped, re-annotated, re-scored) with the sample,
+    the reason that the newer selection gave for dropping the old trace, and both traces side by side. `shifts`: one
+    row a task with both mean rewards, and their difference on the samples that both hold.
+    """
+
+    old: "Snapshot"
+    new: "Snapshot"
+    changes: pa.Table
+    shifts: pa.Table
+
+    def summary(self) -> pa.Table:
+        """How many changes of each kind, with each reason, in each task."""
+        keys = ["change", "reason", "task"]
+        counted = self.changes.select([*keys, "sample_id"]).group_by(keys).aggregate([("sample_id", "count")])
+        return counted.rename_columns([*keys, "rows"]).sort_by([(key, "ascending") for key in keys])
+
+
+def diff(corpus: "Corpus", old: str, new: str) -> Diff:
+    """Compare the snapshot `new` with `old`. Raises OneThinkerError where either is not there."""
+    before, after = corpus.snapshots.get(old), corpus.snapshots.get(new)
+    files = {"old": [str(path) for path in before.files], "new": [str(path) for path in after.files]}
+    named = {"name": after.name, "version": after.version, "not_considered": NOT_CONSIDERED}
+    changes = corpus.sql(_CHANGES, {**files, **named}).to_arrow_table()
+    return Diff(before, after, changes, corpus.sql(_SHIFTS, files).to_arrow_table())

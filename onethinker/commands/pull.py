@@ -1,0 +1,25 @@
+"""`onethinker pull`: a published dataset version into a corpus."""
+
+from corpus import Corpus
+from corpus.location import MARK, Location
+from onethinker.options import DEFAULT_CORPUS, CorpusUrl
+
+
+def pull(source: str, /, *, corpus: CorpusUrl = DEFAULT_CORPUS) -> None:
+    """Make a published version a corpus again: samples, traces, verdicts, media, and the snapshot itself.
+
+    The corpus is made where there is none. Pulling again adds nothing.
+
+    Example: `onethinker pull publication --corpus pulled`
+
+    Parameters
+    ----------
+    source
+        user/repo@V on the HF Hub, or the folder that `publish --dry-run` wrote.
+    """
+    from corpus.hub import pull as run
+
+    there = (Location.of(corpus).root / MARK).exists()
+    with Corpus.open(corpus) if there else Corpus.create(corpus) as opened:
+        snapshot = run(opened, source)
+        print(f"{snapshot.ref}: {snapshot.rows:,} rows, fingerprint {snapshot.fingerprint}, in {opened.root}")
