@@ -95,8 +95,8 @@ def strict_object(text: str, keys: frozenset[str]) -> dict[str, Any]:
         raise Unparsed(_why_not_json(text)) from None
     if type(found) is not dict:
         raise Unparsed("not_an_object")
-    if "true" in text or "false" in text:
-        raise Unparsed("not_a_number")  # nothing in these answers is a truth value, and Python would count with it
+    if "u" in text or "l" in text:  # letters of true and false and of no key asked for; Python would count with them
+        _raise_on_truth_values(text)
     boxes = found.get("boxes")
     names = len(found) + (len(boxes) if type(boxes) is dict else 0)
     if text.count('"') != 2 * names:  # more quotes than names: a name came twice, or there is text among the numbers
@@ -104,6 +104,11 @@ def strict_object(text: str, keys: frozenset[str]) -> dict[str, Any]:
     if found.keys() != keys:
         raise Unparsed("missing_key" if keys - found.keys() else "unexpected_key")
     return found
+
+
+def _raise_on_truth_values(text: str) -> None:
+    if "true" in text or "false" in text:
+        raise Unparsed("not_a_number")
 
 
 def _why_not_json(text: str) -> str:
