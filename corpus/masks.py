@@ -18,8 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corpus.errors import OneThinkerError
 from corpus.geometry import Floats
+
+
+class MalformedMask(ValueError):  # noqa: N818, it names what the source has
+    """A mask in a sample's truth that can not be read."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class MaskTruth:
 
 @lru_cache(maxsize=1024)
 def mask_truth(source: str | None) -> MaskTruth | None:
-    """The masks in a sample's `truth` JSON, None where it has none. Raises OneThinkerError when they are malformed."""
+    """The masks in a sample's `truth` JSON, None where it has none. Malformed ones raise when they are looked at."""
     if source is None or '"masks"' not in source:
         return None
     try:
@@ -81,8 +84,8 @@ def mask_truth(source: str | None) -> MaskTruth | None:
             return MaskTruth((0.0,), (json.dumps(masks["rle"]),), float("inf"))
         fps = float(masks["fps"])
         frames = sorted((int(name) / fps, json.dumps(rle)) for name, rle in masks["frames"].items())
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise OneThinkerError(f"malformed masks in a sample's truth ({type(error).__name__}: {error})") from error
+    except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError):
+        return MaskTruth((0.0,), ("malformed",), float("inf"))
     times = tuple(time for time, _ in frames)
     steps = np.diff(times) if len(times) > 1 else np.array([1.0])
     return MaskTruth(times, tuple(rle for _, rle in frames), float(max(steps.min(), 0.5)))
@@ -90,14 +93,17 @@ def mask_truth(source: str | None) -> MaskTruth | None:
 
 @lru_cache(maxsize=256)
 def decoded(rle: str) -> Frame | None:
-    """A mask out of its RLE as JSON text, None where it is empty."""
+    """A mask out of its RLE as JSON text, None where it is empty. Raises MalformedMask."""
     from pycocotools import mask as coco  # loads a compiled library; only those who have masks need it
 
-    found: dict[str, Any] = json.loads(rle)
-    height, width = found["size"]
-    if isinstance(found["counts"], list):
-        found = coco.frPyObjects(found, height, width)
-    pixels = coco.decode(found)
+    try:
+        found: dict[str, Any] = json.loads(rle)
+        height, width = found["size"]
+        if isinstance(found["counts"], list):
+            found = coco.frPyObjects(found, height, width)
+        pixels = coco.decode(found)
+    except (KeyError, TypeError, ValueError) as error:
+        raise MalformedMask(f"{type(error).__name__}: {error}") from error
     ys, xs = np.nonzero(pixels)
     if not len(xs):
         return None

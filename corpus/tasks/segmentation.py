@@ -15,8 +15,8 @@ from pydantic import BaseModel
 from corpus.canvas import Canvas
 from corpus.geometry import Floats, box_iou, closeness, match_distance
 from corpus.json_answers import floats, objects, points, stacked, strict_box, strict_object, strict_points, strict_time
-from corpus.masks import MaskTruth, mask_truth
-from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores, Task, modality
+from corpus.masks import MalformedMask, MaskTruth, mask_truth
+from corpus.task import CHANCE_OVERLAP, TRUTH_UNREADABLE, Batch, Example, Scores, Task, modality
 
 IMAGE_KEYS = frozenset({"boxes", "positive_points", "negative_points"})
 VIDEO_KEYS = IMAGE_KEYS | {"time"}
@@ -126,15 +126,19 @@ class Segmentation(Task):
         """Points and time count only as far as the box is right; masks judge where the source has them."""
         read = self.readings(batch)
         answers, truths = (np.frombuffer(b"".join(side)).reshape(-1, 17) for side in (read.answers, read.truths))
-        masks = [mask_truth(batch.sources[row]) for row in read.rows]
+        masks = [mask_truth(source) if source else None for source in (batch.sources[row] for row in read.rows)]
         kinds = [modality({"data_type": batch.data_types[row]}) for row in read.rows]
         parts = _parts_by_points(answers, truths)
         for row, mask in enumerate(masks):
-            if mask is not None:
-                parts[row] = _parts_by_mask(answers[row], mask)
+            try:
+                if mask is not None:
+                    parts[row] = _parts_by_mask(answers[row], mask)
+            except MalformedMask:
+                parts[row] = np.nan
+                read.reasons[read.rows[row]] = TRUTH_UNREADABLE
         weights = np.array([IMAGE_WEIGHTS if kind == "image" else VIDEO_WEIGHTS for kind in kinds]).reshape(-1, 4)
         iou, time, on, off = parts.T
-        accuracy = (iou >= CHANCE_OVERLAP) * np.minimum(1.0, iou / HIT) * (weights * parts).sum(axis=1)
+        accuracy = np.where(iou < CHANCE_OVERLAP, 0.0, 1.0) * np.minimum(1.0, iou / HIT) * (weights * parts).sum(axis=1)
         return read.scores(
             accuracy,
             iou=iou,

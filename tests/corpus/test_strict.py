@@ -230,9 +230,10 @@ def test_a_second_without_the_object_earns_nothing():
     assert scored({**GOOD, "time": 99}, frames, "video")["accuracy"] == 0
 
 
-def test_malformed_masks_are_an_error_and_not_a_score():
-    with pytest.raises(OneThinkerError, match="malformed masks"):
-        scored(GOOD, {"fps": 0, "frames": {"a": 1}})
+def test_malformed_masks_leave_a_row_unscored():
+    for masks in ({"fps": 0, "frames": {"a": 1}}, {"frames": []}, [], {"rle": {}}, {"rle": {"size": [1], "counts": 3}}):
+        found = scored(GOOD, masks)
+        assert (found["accuracy"], found["reward"], found["reason"]) == (None, None, "truth_unreadable")
 
 
 # ---- reading ------------------------------------------------------------------------------------------------------
