@@ -52,8 +52,7 @@ def recorded(corpus: "Corpus", kind: str, config: dict[str, Any]) -> Iterator[Ru
     record_crashed(corpus)
     now = datetime.now(UTC)
     run = Run(f"{kind}-{now:%Y%m%dT%H%M%S}-{os.urandom(4).hex()}", corpus)
-    lock = FileLock(_lock_path(corpus.root, run.run_id))
-    with lock:
+    with FileLock(_lock_path(corpus.root, run.run_id)):
         _write(
             corpus,
             run,
@@ -79,23 +78,35 @@ def recorded(corpus: "Corpus", kind: str, config: dict[str, Any]) -> Iterator[Ru
 
 def live_runs(root: Path) -> list[str]:
     """The ids of the runs whose process still holds its lock."""
-    return [run_id for run_id, alive in _locks(root) if alive]
+    alive = []
+    for path in _lock_files(root):
+        try:
+            with FileLock(path, timeout=0):
+                pass
+        except Timeout:
+            alive.append(path.stem)
+    return alive
 
 
 def record_crashed(corpus: "Corpus") -> list[str]:
-    """Add a `crashed` event for each run that ended without one, and return their ids."""
-    dead = [run_id for run_id, alive in _locks(corpus.root) if not alive]
-    if not dead:
-        return []
-    known = corpus.sql(
-        "select run_id, bool_or(event <> 'started') from run_events where run_id in (select unnest(?)) group by 1",
-        [dead],
-    ).fetchall()
-    unfinished = [run_id for run_id, ended in known if not ended]
-    corpus.append("run_events", [{"run_id": run_id, "event": "crashed"} for run_id in unfinished])
-    for run_id in dead:
-        _lock_path(corpus.root, run_id).unlink(missing_ok=True)
-    return unfinished
+    """Add a `crashed` event for each run that began, holds its lock no more and never ended; return their ids.
+
+    A run writes that it began only once it holds its lock. So whoever can take the lock of one that began knows that
+    it is over, and a lock file without a beginning is left to the run that may be about to take it.
+    """
+    crashed = []
+    for path in _lock_files(corpus.root):
+        try:
+            with FileLock(path, timeout=0):
+                told = corpus.sql("select event from run_events where run_id = ?", [path.stem]).fetchall()
+                if told == [("started",)]:
+                    corpus.append("run_events", [{"run_id": path.stem, "event": "crashed"}])
+                    crashed.append(path.stem)
+                if told:
+                    path.unlink(missing_ok=True)
+        except Timeout:
+            continue
+    return crashed
 
 
 @cache
@@ -134,11 +145,5 @@ def _lock_path(root: Path, run_id: str) -> Path:
     return root / "runs" / f"{run_id}.lock"
 
 
-def _locks(root: Path) -> Iterator[tuple[str, bool]]:
-    for path in sorted((root / "runs").glob("*.lock")):
-        try:
-            with FileLock(path, timeout=0):
-                alive = False
-        except Timeout:
-            alive = True
-        yield path.stem, alive
+def _lock_files(root: Path) -> list[Path]:
+    return sorted((root / "runs").glob("*.lock"))

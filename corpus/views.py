@@ -18,7 +18,10 @@ VIEWS: dict[str, str] = {
                s.config, s.code_version, e.counts, coalesce(e.cost_usd, 0) as cost_usd,
                s.created_at as started_at, e.created_at as finished_at,
                s.lake_snapshot as lake_before, e.lake_snapshot as lake_after, s.host, e.error
-        from run_events s left join run_events e on e.run_id = s.run_id and e.event <> 'started'
+        from run_events s
+             left join (from run_events where event <> 'started'
+                        qualify row_number() over (partition by run_id order by created_at desc) = 1) e
+                    on e.run_id = s.run_id
         where s.event = 'started'""",
     # The newest verdict of each trace under each profile: a newer verifier speaks over an older one.
     "latest_verdicts": """
