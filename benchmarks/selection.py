@@ -9,14 +9,13 @@ The aim is under 2 minutes on 2 cores, and one fingerprint. The corpus is synthe
 
 import argparse
 import os
-import resource
 import shutil
 import tempfile
 import time
 from pathlib import Path
 
-from synthetic import build
-
+from benchmarks.synthetic import build
+from benchmarks.usage import usage
 from corpus import Corpus
 from filters import select
 
@@ -42,15 +41,16 @@ def main() -> None:
             )
         with Corpus.open(url) as corpus:
             for i in range(options.times):
-                started = time.perf_counter()
+                before, started = usage(), time.perf_counter()
                 done = select(corpus, options.recipe, f"benchmark-{os.getpid()}-{i}")
                 seconds = time.perf_counter() - started
-                print(f"{seconds:.1f} s  {done.snapshot.rows:,} rows  fingerprint {done.snapshot.fingerprint}")
+                cpu_s = usage().cpu_s - before.cpu_s
+                print(f"{seconds:.1f} s, processor {cpu_s:.1f} s, over two cores {cpu_s / 2:.1f} s")
+                print(f"{done.snapshot.rows:,} rows, fingerprint {done.snapshot.fingerprint}")
         for step, reasons in done.dropped.items():
             print(f"  {step}: " + (", ".join(f"{reason} {n:,}" for reason, n in sorted(reasons.items())) or "none"))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-        print(f"peak memory {peak:.2f} GB, and {workers:.2f} GB of the largest worker")
+        found = usage()
+        print(f"peak memory {found.peak_gb:.2f} GB of all processes together, {found.main_gb:.2f} GB of the main one")
     finally:
         shutil.rmtree(scratch)
 

@@ -112,12 +112,19 @@ class Candidates:
             for batch in still.to_arrow_reader(8192):
                 yield from in_chunks(pa.Table.from_batches([batch]))
 
-    def judged(self, columns: str, judge: Callable[[pa.Table], pa.Table], extra: str = "") -> pa.Table:
+    def judged(
+        self,
+        columns: str,
+        judge: Callable[[pa.Table], pa.Table],
+        extra: str = "",
+        by: str | None = None,
+        prepare: Callable[[Any], None] | None = None,
+    ) -> pa.Table:
         """What `judge` says of the texts of the traces still in: (trace_id, reason) where its `reason` is not null.
 
         `judge` gets tables of `columns` (see `read`) and gives one row with a `reason` for each of theirs; over many
         rows it runs in the process pool, and must be importable. A response it cannot get through in time is dropped as
-        `timeout`, or with the pool's other words.
+        `timeout`, or with the pool's other words. `by` and `prepare` are those of `Pool.map`.
         """
         ids: list[pa.Table] = []
 
@@ -131,7 +138,7 @@ class Candidates:
             said = [judge(table) for table in tables()]
         else:
             pool = shared(self.workers, preload=PRELOAD)
-            said = list(pool.map(judge, tables(), lambda reason: {"reason": reason}))
+            said = list(pool.map(judge, tables(), lambda reason: {"reason": reason}, by, prepare, rate=5_000.0))
         if not said:
             return pa.table({"trace_id": pa.array([], pa.string()), "reason": pa.array([], pa.string())})
         reasons = pa.concat_tables(said)["reason"].cast(pa.string())

@@ -1,7 +1,7 @@
 """What is nearly the same: texts by MinHash, pictures and clips by perceptual hash."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import rensa
 from PIL import Image
 
 SHINGLE_CHARACTERS = 5
+FEW = 64  # texts of a group that are sooner compared with each other than by MinHash
 PERMUTATIONS, BANDS = 128, 32  # four rows a band: two texts of Jaccard 0.7 are compared with probability 0.9998
 SEED = 1
 HASH_BITS = 64
@@ -20,8 +21,13 @@ MOMENTS = (0.1, 0.5, 0.9)  # of a clip's length, at which its frames are hashed
 
 def shingles(text: str) -> frozenset[str]:
     """The runs of five characters in a text, case and white space evened out; a shorter text is one of its own."""
-    text = " ".join(text.casefold().split())
-    return frozenset(text[i : i + SHINGLE_CHARACTERS] for i in range(max(1, len(text) - SHINGLE_CHARACTERS + 1)))
+    text = _even(text)
+    last = max(1, len(text) - SHINGLE_CHARACTERS + 1)
+    return frozenset([text[i : i + SHINGLE_CHARACTERS] for i in range(last)])  # a list: twice as fast as a generator
+
+
+def _even(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def near_texts(texts: Sequence[str], groups: Sequence[Hashable], threshold: float) -> list[int | None]:
@@ -30,34 +36,51 @@ def near_texts(texts: Sequence[str], groups: Sequence[Hashable], threshold: floa
     Nearly is a Jaccard similarity of their shingles of at least `threshold`. Texts are only compared with those that
     were kept themselves, so a chain of small changes does not carry all of its links away.
     """
-    kept: dict[tuple[Hashable, str], int] = {}
+    members: dict[Hashable, list[int]] = defaultdict(list)
+    for place, group in enumerate(groups):
+        members[group].append(place)
+    found: list[int | None] = [None] * len(texts)
+    for places in members.values():
+        compare = _each_with_each if len(places) <= FEW else _by_minhash
+        for place, near in compare(texts, places, threshold) if len(places) > 1 else ():
+            found[place] = near
+    return found
+
+
+def _each_with_each(texts: Sequence[str], places: list[int], threshold: float) -> Iterator[tuple[int, int]]:
+    kept: list[tuple[int, frozenset[str]]] = []
+    for place in places:
+        mine = shingles(texts[place])
+        near = next((other for other, theirs in kept if _alike(mine, theirs, threshold)), None)
+        if near is None:
+            kept.append((place, mine))
+        else:
+            yield place, near
+
+
+def _by_minhash(texts: Sequence[str], places: list[int], threshold: float) -> Iterator[tuple[int, int]]:
+    kept: dict[str, int] = {}
     index = rensa.RMinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, num_bands=BANDS)
-    sizes: dict[Hashable, int] = defaultdict(int)
-    for group in groups:
-        sizes[group] += 1
-    found: list[int | None] = []
-    for place, (text, group) in enumerate(zip(texts, groups, strict=True)):
-        same = kept.setdefault((group, " ".join(text.casefold().split())), place)
+    for place in places:
+        same = kept.setdefault(_even(texts[place]), place)
         if same != place:
-            found.append(same)
+            yield place, same
             continue
-        if sizes[group] == 1:
-            found.append(None)
-            continue
-        mine = shingles(text)
-        # The group is part of each token, so that texts of different groups have nothing in common.
-        (minhash,) = rensa.RMinHash.from_token_sets([[f"{group}|{s}" for s in mine]], PERMUTATIONS, SEED)
-        near = None
-        for other in sorted(index.query(minhash)):
-            if groups[other] == group:
-                theirs = shingles(texts[other])
-                if len(mine & theirs) >= threshold * len(mine | theirs):
-                    near = other
-                    break
+        mine = shingles(texts[place])
+        (minhash,) = rensa.RMinHash.from_token_sets([list(mine)], PERMUTATIONS, SEED)
+        others = sorted(index.query(minhash))
+        near = next((other for other in others if _alike(mine, shingles(texts[other]), threshold)), None)
         if near is None:
             index.insert(place, minhash)
-        found.append(near)
-    return found
+        else:
+            yield place, near
+
+
+def _alike(mine: frozenset[str], theirs: frozenset[str], threshold: float) -> bool:
+    if min(len(mine), len(theirs)) < threshold * max(len(mine), len(theirs)):
+        return False
+    both = len(mine & theirs)
+    return both >= threshold * (len(mine) + len(theirs) - both)
 
 
 def near_hashes(hashes: Iterable[Sequence[int] | None], distance: int) -> list[int | None]:

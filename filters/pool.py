@@ -69,6 +69,7 @@ class Pool:
         lost: Callable[[str], dict[str, Any]],
         by: str | None = None,
         prepare: Callable[[Any], None] | None = None,
+        rate: float = 200.0,
     ) -> Iterator[pa.Table]:
         """`work(table)` for every table, in order; a few tables are under way at a time.
 
@@ -76,9 +77,9 @@ class Pool:
         own row only. Rows are grouped by the column `by`, and before a worker takes rows of one of its values it does
         `prepare(value)`, off the clock (for imports that only they need). For a row that cannot be done, `lost(reason)`
         gives the values of the result's columns; reasons are timeout, worker_died, out_of_memory, nested_too_deep. Any
-        other exception out of `work` is raised here.
+        other exception out of `work` is raised here. `rate` is a first guess of the rows a worker does in a second.
         """
-        job = _Job(self, work, lost, by, prepare)
+        job = _Job(self, work, lost, by, prepare, rate)
         under_way: deque[tuple[pa.Table, list[_Unit]]] = deque()
         try:
             for table in tables:
@@ -141,12 +142,13 @@ class _Job:
     lost: Callable[[str], dict[str, Any]]
     by: str | None
     prepare: Callable[[Any], None] | None
+    rate: float
     rates: dict[object, float] = field(default_factory=dict)  # rows a second of each key, as measured so far
 
     def begin(self, table: pa.Table) -> list[_Unit]:
         units = []
         for key, rows in _groups(table, self.by):
-            size = int(np.clip(self.rates.get(key, 200.0) * UNIT_AIM_S, 8, UNIT_ROWS))
+            size = int(np.clip(self.rates.get(key, self.rate) * UNIT_AIM_S, 8, UNIT_ROWS))
             for start in range(0, len(rows), size):
                 part = rows[start : start + size]
                 units.append(self.unit(part, key, table.take(pa.array(part)) if len(part) < len(table) else table))

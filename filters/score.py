@@ -78,7 +78,7 @@ def scored(tables: Iterable[pa.Table], profile: str, workers: int | None = None)
         return
     pool = shared(workers, preload=PRELOAD)
     pool.start()
-    yield from pool.map(work, tables, _lost, by="problem_type", prepare=partial(_warm, profile=profile))
+    yield from pool.map(work, tables, _lost, by="problem_type", prepare=partial(warm, profile=profile))
 
 
 def as_input(rows: list[dict[str, Any]], profile: str) -> pa.Table:
@@ -117,7 +117,7 @@ def _score(table: pa.Table, profile: str) -> pa.Table:
 
 
 @cache
-def _warm(problem_type: str, profile: str) -> None:
+def warm(problem_type: str, profile: str) -> None:
     """Score a task's own examples, once in each worker: what they import (sympy, say) is paid for off the clock."""
     from corpus.response import wrap
     from corpus.scoring import score as score_batch

@@ -16,6 +16,7 @@ from pydantic import Field, field_validator
 
 from filters.candidates import Candidates
 from filters.recipe import Options as _Options
+from filters.score import warm
 from filters.steps._threshold import known_types
 
 _ANNOUNCED = re.compile(
@@ -53,6 +54,8 @@ def drops(candidates: Candidates, options: Options) -> pa.Table:
     return candidates.judged(
         "t.thinking, t.answer, s.problem_type, s.data_type, s.options",
         partial(judge, agreement=options.agreement),
+        by="problem_type",
+        prepare=partial(warm, profile="strict"),
         extra=f"s.problem_type in ({types or 'null'}) and regexp_matches(t.thinking, '(?i)answer|boxed')",
     )
 

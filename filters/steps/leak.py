@@ -16,6 +16,7 @@ from pydantic import Field
 from filters.candidates import Candidates
 from filters.recipe import Options as _Options
 
+_GIVEN_WORDS = ("ground", "reference", "provided", "given", "known", "gold", "annotated", "hint", "told", "according")
 _ANNOUNCED = re.compile(
     r"\b(?:answer|choice|option|result|solution)\s*(?:is|:|=|would be|should be|must be)\s*(?:option\s*)?[(\"'`*$\\]*",
     re.IGNORECASE,
@@ -49,7 +50,8 @@ def _reason(response: str, thinking: str, answer: str, head: float) -> str | Non
     before, found, _ = response.partition("<think>")
     if found and answer and (_announces(before, answer) or "<answer>" in before):
         return "answer_before_reasoning"
-    if _GIVEN.search(thinking):
+    said = thinking.casefold()
+    if any(word in said for word in _GIVEN_WORDS) and _GIVEN.search(thinking):  # looking for words first is much faster
         return "refers_to_given_answer"
     if answer and _announces(thinking, answer, int(len(thinking) * head)):
         return "answer_before_reasoning"

@@ -1,5 +1,6 @@
 """The steps of recipes: what each takes out, with small odd inputs, one per reason."""
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from corpus import Corpus
 from corpus.response import wrap
+from filters import near
 from filters.candidates import Candidates
 from filters.recipe import parse
 from filters.steps.balance import shared_out
@@ -253,3 +255,40 @@ def test_balance(corpus: Corpus, sample: Add, trace: Add) -> None:
     assert len(going) == 5
     assert set(going.values()) == {"over_balance"}
     assert not [name for name in going if name.startswith("v")]
+
+
+@pytest.mark.parametrize("few", [0, 64])
+def test_near_texts_finds_the_same_by_minhash_and_by_comparing_all(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    monkeypatch.setattr(near, "FEW", few)
+    chance = random.Random(3)
+    words = [
+        "what",
+        "which",
+        "how",
+        "many",
+        "red",
+        "blue",
+        "cube",
+        "ball",
+        "left",
+        "right",
+        "of",
+        "table",
+        "person",
+        "holds",
+        "walks",
+        "stops",
+        "before",
+        "after",
+    ]
+    texts, groups, expected = [], [], []
+    for i in range(300):
+        if i % 3 == 2:  # a word changed at the end of an earlier text, in its group or in another
+            texts.append(texts[i - 2] + " now")
+            groups.append(groups[i - 2] if i % 2 else "elsewhere")
+            expected.append(i - 2 if i % 2 else None)
+        else:
+            texts.append(" ".join(chance.choices(words, k=25)) + f" {i}")
+            groups.append("g" + str(i % 4))
+            expected.append(None)
+    assert near.near_texts(texts, groups, 0.85) == expected
