@@ -6,6 +6,7 @@ run that ended or crashed are void, and nothing needs to be taken back.
 
 from collections.abc import Sequence
 
+from annotators.parts import pending
 from annotators.plan import Job
 from corpus.runs import Run
 
@@ -21,7 +22,7 @@ def take(run: Run, jobs: Sequence[Job]) -> list[Job]:
                union select trace_id from traces where trace_id in (select unnest($now))""",
             {"ids": list(ids), "me": run.run_id, "now": [job.trace_id for job in jobs]},
         ).fetchall()
-        taken = {trace_id for (trace_id,) in gone}
+        taken = {trace_id for (trace_id,) in gone} | pending(run.corpus.root)
         ours = [job for claim, job in ids.items() if claim not in taken and job.trace_id not in taken]
         tx.append("claims", [{"trace_id": job.claim_id, "run_id": run.run_id} for job in ours])
     return ours

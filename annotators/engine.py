@@ -17,13 +17,13 @@ from typing import Any
 import orjson
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
-from annotators.asking import Failure, Reply, Teacher
+from annotators.asking import Failure, Reply, Request, Teacher
 from annotators.claims import take
 from annotators.encoding import Undecodable
 from annotators.ledger import Ledger
 from annotators.money import Budget, Price, most_input_tokens
 from annotators.pace import Pace
-from annotators.plan import Job, Jobs, Plan
+from annotators.plan import Asked, Job, Jobs, Plan
 from annotators.preparing import Preparer
 from annotators.responses import RETRIED, Read, read
 from annotators.settings import Settings
@@ -132,31 +132,31 @@ class Engine:
     async def _do(self, job: Job) -> Job | None:
         """One job; returns the next try at it, where its answer was odd and there are tries left."""
         try:
-            media = await self._media(job)
-            request = self.plan.request(job, media)
-            del media
-            reply, latency_s = await self._ask(job, request)
+            reply, latency_s = await self._ask(job, await self.request(job))
         except Undecodable as error:
-            self._reject(job, "media", error.reason, error.detail)
+            self.reject(job.asked, "media", error.reason, error.detail)
             return None
         except Failure as failure:
             if failure.fatal:
                 self.stop(failure.reason, failure.detail)
             elif not self._stop.is_set() or not failure.again:
-                self._reject(job, "request", failure.reason, failure.detail)
+                self.reject(job.asked, "request", failure.reason, failure.detail)
             return None
         except Stop as stop:
             self.stop(stop.reason, stop.detail)
             return None
         seen = read(reply, job.sample["problem"])
-        self._keep(job, reply, seen, latency_s)
-        return job.again(self.settings) if seen.flag in RETRIED else None
+        following = job.again(self.settings) if seen.flag in RETRIED else None
+        self.keep(job.asked, reply, seen, latency_s, last=following is None)
+        return following
 
-    async def _media(self, job: Job) -> list[Any]:
-        keep = self.settings.n > 1
-        return [await self.preparer.parts(medium, job.ask.look, keep=keep) for medium in job.sample["media"] or ()]
+    async def request(self, job: Job) -> Request:
+        """The request for a job, its media prepared. Raises Undecodable."""
+        keep, look = self.settings.n > 1, job.ask.look
+        media = [await self.preparer.parts(medium, look, keep=keep) for medium in job.sample["media"] or ()]
+        return self.plan.request(job, media)
 
-    async def _ask(self, job: Job, request: Any) -> tuple[Reply, float]:
+    async def _ask(self, job: Job, request: Request) -> tuple[Reply, float]:
         input_tokens = most_input_tokens(request)
         tokens = input_tokens + request.max_tokens + (request.thinking_tokens or 0)
         most = self.price.most(input_tokens, tokens - input_tokens) if self.price else Decimal(0)
@@ -167,7 +167,7 @@ class Engine:
             retry=retry_if_exception(lambda e: isinstance(e, Failure) and e.again and not self._stop.is_set()),
             stop=tries,
             wait=_wait,
-            sleep=self._sleep,
+            sleep=self.sleep,
             reraise=True,
         )
         key = job.trace_id
@@ -221,27 +221,45 @@ class Engine:
             if self._in_row >= HOPELESS and not self.tally.counts["answers"]:
                 self.stop("refused", f"the first {self._in_row} requests were all refused; the last: {failure.detail}")
 
-    async def _sleep(self, seconds: float) -> None:
+    @property
+    def stopping(self) -> bool:
+        """True once nothing more is to be asked."""
+        return self._stop.is_set()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, but no longer than until the run is stopped."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)
 
-    def _keep(self, job: Job, reply: Reply, seen: Read, latency_s: float) -> None:
-        cost = self.price.cost(reply) if self.price else None
-        self.ledger.add("traces", trace(job, reply, seen, cost, latency_s))
+    def keep(
+        self,
+        of: Asked,
+        reply: Reply,
+        seen: Read,
+        latency_s: float | None,
+        *,
+        last: bool = True,
+        batch_id: str | None = None,
+    ) -> None:
+        """Put an answer into the ledger, as a trace; `last` where its slot is not asked for again."""
+        cost = self.price.cost(reply, batch=batch_id is not None) if self.price else None
+        self.ledger.add("traces", trace(of, reply, seen, cost, latency_s, batch_id))
         self.run.cost_usd += cost or 0
+        if batch_id is not None:
+            self.budget.spent += cost or 0
         self._count("traces")
         self.tally.tokens["input"] += reply.input_tokens or 0
         self.tally.tokens["output"] += reply.output_tokens or 0
         if seen.flag:
             self.tally.flags[seen.flag] += 1
             self._count("flagged")
-        again = seen.flag in RETRIED and job.again(self.settings) is not None
-        self.bar.advance(0 if again else 1, usd=cost or 0, **({"flagged": 1} if seen.flag else {"ok": 1}))
+        self.bar.advance(1 if last else 0, usd=cost or 0, **({"flagged": 1} if seen.flag else {"ok": 1}))
 
-    def _reject(self, job: Job, where: str, reason: str, detail: str) -> None:
-        known = {"sample_id": job.sample["sample_id"], "trace_id": job.trace_id, "teacher": job.teacher}
+    def reject(self, of: Asked, where: str, reason: str, detail: str) -> None:
+        """Put a job that cannot be done into the ledger, with its reason."""
+        known = {"sample_id": of.sample_id, "trace_id": of.trace_id, "teacher": of.teacher}
         row = {
-            "reject_id": digest("annotate", job.trace_id, reason),
+            "reject_id": digest("annotate", of.trace_id, reason),
             "reader": "annotate",
             "field": where,
             "reason": reason,
@@ -261,17 +279,17 @@ class Engine:
 
 
 def trace(
-    job: Job, reply: Reply, seen: Read, cost: Decimal | None, latency_s: float | None, batch_id: str | None = None
+    of: Asked, reply: Reply, seen: Read, cost: Decimal | None, latency_s: float | None, batch_id: str | None = None
 ) -> dict[str, Any]:
     """A row of `traces`, all but its run."""
     return {
-        "trace_id": job.trace_id,
-        "sample_id": job.sample["sample_id"],
-        "teacher": job.teacher,
-        "mode": job.mode,
-        "prompt_id": job.ask.prompt_id,
-        "params": job.ask.params,
-        "attempt": job.attempt,
+        "trace_id": of.trace_id,
+        "sample_id": of.sample_id,
+        "teacher": of.teacher,
+        "mode": of.mode,
+        "prompt_id": of.prompt_id,
+        "params": of.params,
+        "attempt": of.attempt,
         "response": seen.response,
         "thinking": seen.thinking,
         "answer": seen.answer,

@@ -35,6 +35,8 @@ class Ledger:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._commit_s = 0.0
         self._wake = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._added = 0
         self._ending = False
         self.committed = 0
 
@@ -48,8 +50,17 @@ class Ledger:
         row["run_id"] = self._run.run_id
         self._journal.add(table, row)
         self._rows.append((table, row))
+        self._added += 1
         if len(self._rows) >= MOST_PENDING:
             self._wake.set()
+
+    async def flush(self) -> None:
+        """Wait until all rows so far are committed; returns at once where commits have failed for good."""
+        wanted = self._added
+        while self.committed < wanted and not self.broken:
+            self._wake.set()
+            self._progress.clear()
+            await self._progress.wait()
 
     async def __aenter__(self) -> "Ledger":
         self._tasks = [asyncio.create_task(self._sync()), asyncio.create_task(self._commits())]
@@ -91,9 +102,12 @@ class Ledger:
             if rows:
                 path = self._journal.turn()
                 started = monotonic()
-                await loop.run_in_executor(self._thread, self._commit, rows, path)
-                self._commit_s = monotonic() - started
-                self.committed += len(rows)
+                try:
+                    await loop.run_in_executor(self._thread, self._commit, rows, path)
+                    self._commit_s = monotonic() - started
+                    self.committed += len(rows)
+                finally:
+                    self._progress.set()
             elif self._ending:
                 return
 

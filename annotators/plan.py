@@ -39,6 +39,21 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a trace must say of how it was asked for, in plain values."""
+
+    trace_id: str
+    claim_id: str
+    sample_id: str
+    teacher: str
+    mode: str
+    prompt_id: str
+    params: str
+    attempt: int
+    question: str
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One trace to be had: a sample, how to ask, and which attempt; k, k + n, k + 2n … are tries at slot k."""
 
@@ -58,6 +73,13 @@ class Job:
     def claim_id(self) -> str:
         """What two workers must not both hold: the id of the slot's first try."""
         return self._id(self.slot)
+
+    @property
+    def asked(self) -> Asked:
+        """The job without its media and its task."""
+        sample, ask = self.sample, self.ask
+        how = (self.teacher, self.mode, ask.prompt_id, ask.params, self.attempt)
+        return Asked(self.trace_id, self.claim_id, sample["sample_id"], *how, sample["problem"])
 
     def _id(self, attempt: int) -> str:
         a = self.ask

@@ -14,6 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, cast
 
+from annotators.batch import run_batches
 from annotators.engine import Engine, Stop
 from annotators.estimate import Estimate, estimate
 from annotators.ledger import Ledger, replay
@@ -107,7 +108,7 @@ async def _run(
         async with Ledger(run) as ledger:
             engine = Engine(run, plan, teacher, price=price, budget=budget, ledger=ledger, preparer=preparer, bar=bar)
             with _stoppable(engine):
-                await engine.work(jobs)
+                await (run_batches(engine, run.corpus.root) if s.batch else engine.work(jobs))
     tally, stop = engine.tally, engine.stopped
     report = Report(
         run_id=run.run_id,

@@ -44,6 +44,7 @@ class Settings:
         decoders: Processes that decode and scale media.
         address: A name that stands for the base URL in the identity of traces; give it when a served model moves.
         batch: Use the provider's batch API: half the price, hours of patience.
+        poll_s: Seconds between two looks at a batch.
         dry_run: Say what the run would ask for and cost, and ask nothing.
     """
 
@@ -77,6 +78,7 @@ class Settings:
     decoders: int = 2
     address: str | None = None
     batch: bool = False
+    poll_s: float = 30.0
     dry_run: bool = False
 
     def __post_init__(self) -> None:
@@ -95,7 +97,7 @@ class Settings:
             if getattr(self, name) is not None:
                 _at_least(name, getattr(self, name), 1)
         _at_least("odd_retries", self.odd_retries, 0)
-        for name in ("timeout_s", "prepare_timeout_s", "fps"):
+        for name in ("timeout_s", "prepare_timeout_s", "poll_s", "fps"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise UsageError(f"--{flag(name)} must be above 0, not {getattr(self, name)}")
         for name in ("prompt", "system", "prices"):

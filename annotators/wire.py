@@ -8,7 +8,8 @@ keeps the provider's JSON exactly as it was sent, and makes a body that was cut 
 import asyncio
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from time import time
@@ -22,6 +23,7 @@ from corpus.errors import OneThinkerError
 _KEYS = re.compile(r"\b(?:sk|key|pk|ak|AIza)[-_][A-Za-z0-9_\-*]{8,}|Bearer\s+\S+", re.IGNORECASE)
 _DETAIL_CHARACTERS = 500
 LONGEST_RETRY_AFTER_S = 3600.0
+CLOCKS_DIFFER_S = 600.0  # by at most so much do a provider's clock and ours
 
 
 def key_from(variable: str, provider: str) -> str:
@@ -77,6 +79,17 @@ def understood(raw: bytes, secret: str, read: Callable[[Any], Reply], headers: A
         raise Failure("unexpected_body", detail, again=True, unsure=True) from None
     request_id = headers.get("x-request-id") or headers.get("request-id") or reply.request_id
     return replace(reply, raw=raw, request_id=request_id)
+
+
+@contextmanager
+def failures(secret: str) -> Iterator[None]:
+    """Turn what the SDK raises within the block into Failure."""
+    try:
+        yield
+    except (Failure, GeneratorExit, asyncio.CancelledError):
+        raise
+    except Exception as error:
+        raise _failure(error, secret) from None
 
 
 def _failure(error: Exception, secret: str) -> Failure:

@@ -1,12 +1,15 @@
 """Anthropic's Messages API (ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL), prompt caching and extended thinking included."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from annotators.asking import Clip, Part, Picture, Reply, Request, Text, Unreadable
+import orjson
+
+from annotators.asking import Clip, Failure, Part, Picture, Reply, Request, Text, Unreadable
 from annotators.settings import Settings
-from annotators.wire import exchange, key_from
+from annotators.wire import CLOCKS_DIFFER_S, clean, exchange, failures, key_from
 from corpus.errors import UsageError
 
 KEY = "ANTHROPIC_API_KEY"
@@ -114,6 +117,73 @@ class Messages:
         body = self.body(request)
         wanted = {name: body[name] for name in ("model", "messages", "system", "thinking") if name in body}
         return (await self.client.messages.count_tokens(**wanted)).input_tokens
+
+    # -- the Message Batches API ---------------------------------------------------------------------------------------
+
+    batch_most = (100_000, 256_000_000)
+
+    def batch_line(self, custom_id: str, body: bytes) -> bytes:
+        """A request as an element of a batch's list."""
+        return b'{"custom_id":"' + custom_id.encode() + b'","params":' + body + b"}\n"
+
+    async def batch_submit(self, key: str, path: Path) -> str:
+        """Make a batch of the lines; they are streamed from the disk as one JSON list."""
+        lines = path.stat().st_size
+        with open(path, "rb") as file:
+            count = sum(1 for _ in file)
+        head, tail = b'{"requests":[', b"]}"
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield head
+            with open(path, "rb") as file:
+                for number, line in enumerate(file):
+                    yield (b"," if number else b"") + line.rstrip(b"\n")
+            yield tail
+
+        # A line's end becomes a comma, but for the last one's.
+        length = len(head) + lines - 1 + len(tail) if count else len(head) + len(tail)
+        import httpx2
+
+        with failures(self.secret):
+            made = await self.client.post(
+                "/v1/messages/batches",
+                cast_to=httpx2.Response,
+                content=pieces(),
+                options={"headers": {"Idempotency-Key": key, "Content-Length": str(length)}, "timeout": 600.0},
+            )
+            return str(orjson.loads(made.content)["id"])
+
+    async def batch_find(self, key: str, since: float, requests: int, known: set[str]) -> str | None:
+        """The batch that was made since, of so many requests, and is not known: batches bear no mark of ours here."""
+        with failures(self.secret):
+            async for batch in self.client.messages.batches.list(limit=100):
+                if batch.created_at.timestamp() < since - CLOCKS_DIFFER_S:
+                    break
+                counts = batch.request_counts
+                held = counts.processing + counts.succeeded + counts.errored + counts.canceled + counts.expired
+                if held == requests and batch.id not in known:
+                    return batch.id
+            return None
+
+    async def batch_ended(self, batch_id: str) -> bool:
+        """True once every request has succeeded, failed or expired."""
+        with failures(self.secret):
+            return (await self.client.messages.batches.retrieve(batch_id)).processing_status == "ended"
+
+    async def batch_results(self, batch_id: str) -> AsyncIterator[tuple[str, bytes | Failure]]:
+        """The lines of the results file."""
+        with failures(self.secret):
+            async for line in await self.client.messages.batches.results(batch_id):
+                result = line.result
+                if result.type == "succeeded":
+                    yield line.custom_id, result.message.to_json(indent=None).encode()
+                elif result.type == "errored":
+                    error = result.error.error
+                    detail = clean(f"{error.type}: {error.message}", self.secret)
+                    ours = error.type in ("invalid_request_error", "not_found_error", "permission_error")
+                    yield line.custom_id, Failure("bad_request" if ours else "server_error", detail, again=not ours)
+                else:
+                    yield line.custom_id, Failure("expired", result.type, again=True)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,21 +1,24 @@
 """OpenAI and every server that speaks its chat completions (OPENAI_API_KEY, OPENAI_BASE_URL): vLLM, SGLang, Gemini …"""
 
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from annotators.asking import Clip, Part, Picture, Reply, Request, Text, Unreadable
+import orjson
+
+from annotators.asking import Clip, Failure, Part, Picture, Reply, Request, Text, Unreadable
 from annotators.settings import Settings
-from annotators.wire import exchange, key_from
+from annotators.wire import CLOCKS_DIFFER_S, clean, exchange, failures, key_from, of_status
 
 KEY = "OPENAI_API_KEY"
 OFFICIAL = "https://api.openai.com/v1"
 _FINISH = {"stop": "stop", "length": "length", "content_filter": "content_filter", "tool_calls": "tool_calls"}
 
 
-def connect(model: str, settings: Settings) -> "Chat":
+def connect(model: str, settings: Settings) -> "Batching":
     """A chat-completions teacher at OPENAI_BASE_URL, else at OpenAI's own address."""
-    return Chat(model, settings, key_from(KEY, "openai"), os.environ.get("OPENAI_BASE_URL") or OFFICIAL)
+    return Batching(model, settings, key_from(KEY, "openai"), os.environ.get("OPENAI_BASE_URL") or OFFICIAL)
 
 
 class Chat:
@@ -97,6 +100,74 @@ class Chat:
     async def close(self) -> None:
         """Close the connections."""
         await self.client.close()
+
+
+class Batching(Chat):
+    """A model whose provider takes batches as well."""
+
+    batch_most = (50_000, 200_000_000)
+
+    def batch_line(self, custom_id: str, body: bytes) -> bytes:
+        """A request as a line of a batch's input file."""
+        head = orjson.dumps({"custom_id": custom_id, "method": "POST", "url": f"/v1{self.path}"})
+        return head[:-1] + b',"body":' + body + b"}\n"
+
+    async def batch_submit(self, key: str, path: Path) -> str:
+        """Upload the lines, unless that was done before, and make a batch of them, marked with `key`."""
+        with failures(self.secret):
+            file_id = None
+            async for file in self.client.files.list(purpose="batch", order="desc", limit=100):
+                if file.filename == f"{key}.jsonl":
+                    file_id = file.id
+                    break
+            if file_id is None:
+                with open(path, "rb") as lines:
+                    file_id = (await self.client.files.create(file=(f"{key}.jsonl", lines), purpose="batch")).id
+            endpoint: Any = f"/v1{self.path}"
+            made = await self.client.batches.create(
+                input_file_id=file_id, endpoint=endpoint, completion_window="24h", metadata={"onethinker": key}
+            )
+            return made.id
+
+    async def batch_find(self, key: str, since: float, requests: int, known: set[str]) -> str | None:
+        """The batch that is marked with `key`."""
+        with failures(self.secret):
+            async for batch in self.client.batches.list(limit=100):
+                if (batch.metadata or {}).get("onethinker") == key:
+                    return batch.id
+                if batch.created_at < since - CLOCKS_DIFFER_S:
+                    break
+            return None
+
+    async def batch_ended(self, batch_id: str) -> bool:
+        """True for completed, expired and cancelled batches: each may have results."""
+        with failures(self.secret):
+            batch = await self.client.batches.retrieve(batch_id)
+        if batch.status == "failed":
+            told = "; ".join(error.message or "" for error in (batch.errors and batch.errors.data) or [])
+            raise Failure("batch_refused", clean(told or "the provider does not say why", self.secret), fatal=True)
+        return batch.status in ("completed", "expired", "cancelled")
+
+    async def batch_results(self, batch_id: str) -> AsyncIterator[tuple[str, bytes | Failure]]:
+        """The lines of the output file and of the error file."""
+        with failures(self.secret):
+            batch = await self.client.batches.retrieve(batch_id)
+            for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
+                async with self.client.files.with_streaming_response.content(file_id) as response:
+                    async for line in response.iter_lines():
+                        if line.strip():
+                            yield _result(orjson.loads(line), self.secret)
+
+
+def _result(line: Any, secret: str) -> tuple[str, bytes | Failure]:
+    custom_id, response = line["custom_id"], line.get("response") or {}
+    if response.get("status_code") == 200:
+        return custom_id, orjson.dumps(response["body"])
+    error = line.get("error") or (response.get("body") or {}).get("error") or {}
+    detail = clean(f"{error.get('code')}: {error.get('message')}", secret)
+    if response.get("status_code"):
+        return custom_id, of_status(response["status_code"], detail)
+    return custom_id, Failure("expired", detail, again=True)
 
 
 def _part(part: Part) -> dict[str, Any]:
