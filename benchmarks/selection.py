@@ -1,8 +1,8 @@
 """The 340k recipe over a corpus of the paper's size: how long, and is it the same every time?
 
-    python benchmarks/selection.py                                    # 600k samples, 700k traces; builds them first
-    python benchmarks/selection.py --samples 60000 --traces 70000
-    python benchmarks/selection.py --keep /somewhere/corpus           # keeps the corpus for the next time
+    python -m benchmarks.selection                                    # 600k samples, 700k traces; builds them first
+    python -m benchmarks.selection --samples 60000 --traces 70000
+    python -m benchmarks.selection --keep /somewhere/corpus           # keeps the corpus for the next time
 
 The aim is under 2 minutes on 2 cores, and one fingerprint. The corpus is synthetic: see benchmarks/synthetic.py.
 """

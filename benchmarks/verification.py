@@ -1,8 +1,8 @@
 """A corpus of the paper's size and mix verified from end to end: reading, scoring in processes, writing verdicts.
 
-    python benchmarks/verification.py                              # 600k samples, 700k traces; builds them first
-    python benchmarks/verification.py --samples 60000 --traces 70000
-    python benchmarks/verification.py --keep /somewhere/corpus     # keeps the corpus; a second run finds nothing to do
+    python -m benchmarks.verification                              # 600k samples, 700k traces; builds them first
+    python -m benchmarks.verification --samples 60000 --traces 70000
+    python -m benchmarks.verification --keep /somewhere/corpus     # keeps the corpus; a second run finds nothing to do
 
 The aim is under 5 minutes on 2 cores at under 2 GB. Rates of single types: benchmarks/verify.py. On a machine that does
 other things meanwhile, processor seconds over 2 are what it would take on two idle cores.
