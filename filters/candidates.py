@@ -1,5 +1,6 @@
 """The traces that a selection still considers, as tables in a DuckDB of its own, and why the others left it."""
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -102,8 +103,9 @@ class Candidates:
 
         `extra` is an SQL condition that spares reading the others.
         """
+        joined = "join samples s using (sample_id)" if re.search(r"\bs\.", columns + extra) else ""
         texts = self.corpus.sql(
-            f"""select t.trace_id, {columns} from traces t join samples s using (sample_id)
+            f"""select t.trace_id, {columns} from traces t {joined}
                 where t.mode is distinct from 'judge' {extra and f"and ({extra})"}"""
         ).to_arrow_reader(8192)
         with self._db.cursor() as cursor:
