@@ -50,7 +50,7 @@ def read(reply: Reply, question: str) -> Read:
         flag = "truncated" if cut else "empty" if empty else _UNREAD.get(parts.reason or "", "no_tags")
     elif not parts.well_formed:
         flag = "no_thinking"
-    elif not response.isascii() and _script(response) not in ("LATIN", _script(question)):
+    elif not response.isascii() and _script(parts.thinking or "") not in ("LATIN", _script(question)):
         flag = "other_language"
     return Read(response, parts.thinking, parts.answer, flag)
 

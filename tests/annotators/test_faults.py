@@ -27,7 +27,7 @@ EVERY_FAULT = dict.fromkeys(FAULTS, 0.1)
 def test_each_sample_ends_with_one_trace_or_a_named_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, teacher: str
 ) -> None:
-    corpus = questions(tmp_path / "corpus", 2000, "tiv")
+    corpus = questions(tmp_path / "corpus", 1000, "tiv")
     with Provider(faults=EVERY_FAULT, keep_bodies=False) as provider:
         point_at(provider, monkeypatch)
         report = annotate(corpus, teacher=teacher, timeout_s=2.0, tries=8)
@@ -40,7 +40,7 @@ def test_each_sample_ends_with_one_trace_or_a_named_reason(
     named = corpus.sql("select raw->>'trace_id', reason from rejects where reader = 'annotate'").fetchall()
     assert {key for key, _ in named} & lake == set()
     assert len(named) == report.rejected
-    assert report.traces + report.rejected == 2000
+    assert report.traces + report.rejected == 1000
     assert {reason for _, reason in named} <= {"server_error", "connection", "timeout", "broken_body"}
     assert list(journal_folder(corpus).iterdir()) == []
     # What was given up is asked for again by the same command.
