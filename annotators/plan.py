@@ -75,15 +75,21 @@ class Job:
         return self._id(self.slot)
 
     @property
+    def params(self) -> str:
+        """The parameters of the ask, and which trace the job is about if it is about one."""
+        about = self.sample.get("about")
+        return self.ask.params if about is None else f'{{"about":"{about}",{self.ask.params[1:]}'
+
+    @property
     def asked(self) -> Asked:
         """The job without its media and its task."""
         sample, ask = self.sample, self.ask
-        how = (self.teacher, self.mode, ask.prompt_id, ask.params, self.attempt)
+        how = (self.teacher, self.mode, ask.prompt_id, self.params, self.attempt)
         return Asked(self.trace_id, self.claim_id, sample["sample_id"], *how, sample["problem"])
 
     def _id(self, attempt: int) -> str:
-        a = self.ask
-        return digest("trace", self.sample["sample_id"], self.teacher, self.mode, a.prompt_id, a.params, attempt)
+        key = (self.sample["sample_id"], self.teacher, self.mode, self.ask.prompt_id, self.params, attempt)
+        return digest("trace", *key)
 
     def again(self, settings: Settings) -> "Job | None":
         """The next try at the same slot, after an odd response; None where there were enough."""
@@ -100,7 +106,7 @@ class Plan:
         self.address = address
         self.mode: Mode = mode(settings.mode)
         self.system = settings.system.read_text(encoding="utf-8").strip() if settings.system else None
-        self.where = f"from samples where ({settings.where}\n) and ({self.mode.WHERE})"
+        self.where = f"from {self.mode.FROM} where ({settings.where}\n) and ({self.mode.WHERE})"
 
     @cached_property
     def asks(self) -> dict[tuple[str, str], Ask]:
@@ -166,6 +172,9 @@ class Plan:
             [None] * 4
         ]
         names = ", ".join(f"s.{column}" for column in self.mode.COLUMNS)
+        # `about` sorts before all other parameters, so that canonical JSON begins with it.
+        params = """'{"about":"' || s.about || '",' || asks.a[4][2:]""" if "about" in self.mode.COLUMNS else "asks.a[4]"
+        order = "s.about" if "about" in self.mode.COLUMNS else "s.sample_id"
         query = f"""
             with slice as (select {columns} {self.where} {limit}),
                  asks as (select unnest($asks, recursive := false) as a),
@@ -177,9 +186,9 @@ class Plan:
             from slice s join asks on asks.a[1] = s.problem_type and asks.a[2] = s.data_type
                  cross join range({s.n}) r(slot)
                  left join past p on p.sample_id = s.sample_id and p.slot = r.slot
-                                 and p.prompt_id = asks.a[3] and p.params = asks.a[4]
+                                 and p.prompt_id = asks.a[3] and p.params = {params}
             where not coalesce(p.done, false) and coalesce(p.last + {s.n}, r.slot) < {s.n * (1 + s.odd_retries)}
-            order by s.sample_id, r.slot"""
+            order by {order}, r.slot"""
         given = {"asks": asks or [[None] * 4], "retried": list(RETRIED), "teacher": s.teacher, "mode": s.mode}
         self.corpus.sql(query, given).write_parquet(str(path), row_group_size=4096)
 

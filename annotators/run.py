@@ -14,6 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, cast
 
+from annotators.agreement import record_agreement
 from annotators.batch import run_batches
 from annotators.engine import Engine, Stop
 from annotators.estimate import Estimate, estimate
@@ -69,7 +70,10 @@ def annotate(corpus: Corpus, settings: Settings | None = None, **given: Any) -> 
             f"no price is known for {settings.teacher}, so a budget cannot be kept: give one with --prices FILE "
             f'(["{settings.teacher}"] input = 1.25, output = 10.00; USD for a million tokens)'
         )
-    return _in_own_loop(_annotate(corpus, settings, price, replayed))
+    report = _in_own_loop(_annotate(corpus, settings, price, replayed))
+    if settings.mode == "ensemble" and not settings.dry_run:
+        record_agreement(corpus, settings.where)
+    return report
 
 
 async def _annotate(corpus: Corpus, settings: Settings, price: Price | None, replayed: int) -> Report:

@@ -1,25 +1,33 @@
-"""Ways of asking, one file each, found by walking this folder; the file's name is the mode's.
+"""Ways of asking, one file each, found by walking this folder; the file's name is the mode's, and traces keep it.
 
-Each says with `COLUMNS` which columns of a sample it may show, with `WHERE` which samples of a slice it is for, and
-with `template(task_template)` and `fill(template, sample, task)` what the teacher reads.
+Each says with `COLUMNS` what of a sample it may show, with `FROM` and `WHERE` which rows it is for, and with
+`template(task_template)` and `fields(row, question)` what the teacher reads.
 """
 
 from typing import Any, Protocol
 
 from corpus.discovery import modules
 
+SHOWN = ("sample_id", "problem_type", "data_type", "problem", "options", "media")
+"""What a teacher may see of a sample that must not learn its answer."""
+
+UNSOLVED = """sample_id in (select sample_id from traces) and sample_id not in (
+    select sample_id from scored_traces where profile = 'strict' and accuracy >= 0.6)"""
+"""Samples that were asked about, and no trace of theirs verified."""
+
 
 class Mode(Protocol):
     """What a mode's file holds."""
 
     COLUMNS: tuple[str, ...]
+    FROM: str  # a relation with the columns of samples; one with a column `about` is asked once for each of its values
     WHERE: str
 
     def template(self, template: str) -> str:
         """The mode's prompt template, made from the task's (or from the user's own)."""
 
-    def fields(self, sample: dict[str, Any], question: str) -> dict[str, str]:
-        """What goes into the template's braces for one sample."""
+    def fields(self, row: dict[str, Any], question: str) -> dict[str, str]:
+        """What goes into the template's braces for one row."""
 
 
 def mode(name: str) -> Mode:

@@ -2,7 +2,10 @@
 
 from typing import Any
 
-COLUMNS = ("sample_id", "problem_type", "data_type", "problem", "options", "media")
+from annotators.modes import SHOWN
+
+COLUMNS = SHOWN
+FROM = "samples"
 WHERE = "true"
 
 
@@ -11,6 +14,6 @@ def template(template: str) -> str:
     return template
 
 
-def fields(sample: dict[str, Any], question: str) -> dict[str, str]:
+def fields(row: dict[str, Any], question: str) -> dict[str, str]:
     """The question."""
     return {"question": question}

@@ -44,7 +44,7 @@ def test_concurrency_falls_once_a_window_and_comes_back(clock: Callable[[float],
         assert of.allowed == 70, "fifty refusals in a window are one reason, not fifty"
         window(of, clock, limited=50, answered=50)
         assert of.allowed == 49
-        for _ in range(6):
+        for _ in range(10):
             window(of, clock, answered=50)
         assert of.allowed == 100
 
