@@ -190,7 +190,7 @@ class Plan:
             where not coalesce(p.done, false) and coalesce(p.last + {s.n}, r.slot) < {s.n * (1 + s.odd_retries)}
             order by {order}, r.slot"""
         given = {"asks": asks or [[None] * 4], "retried": list(RETRIED), "teacher": s.teacher, "mode": s.mode}
-        self.corpus.sql(query, given).write_parquet(str(path), row_group_size=4096)
+        self.corpus.sql(query, given).write_parquet(str(path), row_group_size=2048)
 
     def measured(self) -> list[tuple[str, str, float, float]]:
         """Mean input and output tokens of this teacher's traces so far, by problem type and data type."""
@@ -222,7 +222,7 @@ class Jobs:
 
     def __init__(self, plan: Plan, path: Path) -> None:
         self._plan = plan
-        self._file = pq.ParquetFile(path)  # type: ignore[no-untyped-call]
+        self._file = pq.ParquetFile(path, memory_map=True, pre_buffer=False)  # type: ignore[no-untyped-call]
 
     def __len__(self) -> int:
         return int(self._file.metadata.num_rows)
@@ -230,7 +230,7 @@ class Jobs:
     def batches(self) -> Iterator[list[Job]]:
         """The jobs, some hundreds at a time."""
         s, asks = self._plan.settings, self._plan.asks
-        for batch in self._file.iter_batches(_ROWS_AT_ONCE):
+        for batch in self._file.iter_batches(_ROWS_AT_ONCE, use_threads=False):
             jobs = []
             for row in batch.to_pylist():
                 slot, attempt = row.pop("slot"), row.pop("attempt")

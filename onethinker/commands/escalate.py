@@ -72,6 +72,7 @@ def escalate(
             verify(opened, slice_)
             now = _count(opened, f"({slice_}\n) and sample_id in ({solved})") - before
             usd = report.cost_usd
+            spent += usd
             row = {
                 "stage": stage,
                 "teacher": name,
@@ -80,7 +81,7 @@ def escalate(
                 "solved": now,
                 "usd": usd,
             }
-            rows.append(row | {"usd_per_solved": usd / now if now else None})
+            rows.append(row | {"usd_per_solved": (usd / now).quantize(Decimal("1e-12")) if now else None})
     kinds = (pa.int64(), pa.string(), pa.int64(), pa.int64(), pa.int64(), pa.decimal128(18, 12), pa.decimal128(18, 12))
     names = ("stage", "teacher", "unsolved", "traces", "solved", "usd", "usd_per_solved")
     schema = pa.schema(list(zip(names, kinds, strict=True)))
