@@ -174,7 +174,7 @@ def trl_arguments(config: Any, own: dict[str, Any], kind: Any, accumulation: int
         "save_total_limit": config.keep_checkpoints,
         "bf16": config.model.dtype == "bfloat16",
         "use_cpu": not on_gpu,
-        "gradient_checkpointing": config.model.gradient_checkpointing,
+        "activation_checkpointing": config.model.gradient_checkpointing,
         "remove_unused_columns": False,
         "report_to": [],
         "disable_tqdm": True,

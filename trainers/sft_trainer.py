@@ -26,6 +26,9 @@ class SnapshotSftTrainer(SFTTrainer):  # type: ignore[misc]
         self.dropped: Counter[str] = Counter()
         self._snapshot, self._config, self._encoder = snapshot, config, encoder
         super().__init__(data_collator=Collator(encoder), processing_class=encoder.processor, **kwargs)
+        # Qwen3-VL says that it takes no token count, and then every micro-batch weighs the same however few tokens it
+        # has. TRL computes the loss itself and does take the count: a token weighs the same wherever it stands.
+        self.model_accepts_loss_kwargs = True
 
     def get_train_dataloader(self) -> "Loader":
         """Our own loader; accelerate need not touch it, since it gives each rank its own rows."""

@@ -29,7 +29,10 @@ def taught(training: "Training") -> Path:
     return train(training.corpus, config)
 
 
-PINNED = {"max_steps": 50, "batch": 8, "per_device": 8, "learning_rate": 1e-2, "max_length": 2048}
+PINNED = {
+    "max_steps": 50, "batch": 8, "per_device": 8, "learning_rate": 8e-3, "schedule": "constant_with_warmup",
+    "warmup": 0.1, "max_length": 2048,
+}  # fmt: skip
 
 if False:  # for annotations only: the module needs the training stack
     from tests.trainers.making import Training

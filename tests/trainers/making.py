@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import torch
 
 if "torchvision" not in sys.modules:
@@ -43,7 +44,7 @@ class Training:
 
     def sft(self, **settings: Any) -> SftConfig:
         """An SFT config with these settings."""
-        return built(self.told(**settings) | {"workers": settings.get("workers", 0)}, SftConfig, "test")
+        return built(self.told(**{"workers": 0} | settings), SftConfig, "test")
 
     def rl(self, **settings: Any) -> RlConfig:
         """An RL config with these settings."""
@@ -55,14 +56,11 @@ class Training:
         return built(self.told(**quick | settings), RlConfig, "test")
 
     def told(self, **settings: Any) -> dict[str, Any]:
-        """The settings as a config file would hold them."""
-        model = {"name": str(settings.pop("model", self.model)), "dtype": "float32", "gradient_checkpointing": False}
-        base = {"snapshot": "gold", "output": str(self.root / "out"), "media": MEDIA, "save_steps": 1000}
-        return (
-            base
-            | {key: str(value) if key == "output" else value for key, value in settings.items()}
-            | {"model": model | settings.get("model_settings", {})}
-        )
+        """The settings as a config file would hold them; `model` may hold some of the model's."""
+        model = {"name": str(self.model), "dtype": "float32", "gradient_checkpointing": False}
+        base = {"snapshot": "gold", "output": self.root / "out", "media": MEDIA, "save_steps": 1000}
+        told = base | settings | {"model": model | settings.get("model", {})}
+        return told | {"output": str(told["output"])}
 
 
 def make(root: Path, per_family: int = 2) -> Training:

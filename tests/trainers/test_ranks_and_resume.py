@@ -1,0 +1,126 @@
+"""Two ranks are one rank, and five steps, a kill and five more are ten: moments, losses, weights, positions."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("trl", reason="the training stack is not installed")
+
+import torch
+from safetensors.torch import load_file
+
+from tests.trainers.conftest import PINNED
+from tests.trainers.making import Training
+from trainers.comparison import curves_of
+
+REPOSITORY = Path(__file__).parents[2]
+RL = {
+    "prompts": 4, "generations": 4, "updates": 2, "engine": "transformers", "max_prompt": 2048, "max_response": 16,
+    "online_filter": None, "workers": 1, "reward_workers": 1, "learning_rate": 1e-3, "profile": "paper", "kl": 0.01,
+}  # fmt: skip
+
+
+def start(training: Training, name: str, method: str, settings: dict[str, Any], ranks: int = 1, **more: Any) -> Any:
+    """Begin a training in processes of its own; returns the process."""
+    path = training.root / f"{name}.json"
+    settings = {"output": str(training.root / name)} | settings
+    told = {"root": str(training.root), "method": method, "settings": settings, "ranks": ranks} | more
+    path.write_text(json.dumps(told))
+    command = [sys.executable, "-m", "tests.trainers.making", str(path)]
+    if ranks > 1:
+        command = [
+            sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(ranks), "--master-port", "29611",
+            *command[1:],
+        ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def finished(process: Any) -> None:
+    said = process.communicate(timeout=240)[1]
+    assert process.returncode == 0, said[-3000:]
+
+
+def curves(training: Training, name: str) -> dict[str, dict[int, float]]:
+    run_id = json.loads((training.root / name / "training.json").read_text())["run_id"]
+    return {metric: dict(curve) for metric, curve in curves_of(training.corpus, run_id).items()}
+
+
+def close(a: dict[int, float], b: dict[int, float], **tolerance: float) -> None:
+    assert a.keys() == b.keys()
+    assert a == pytest.approx(b, **tolerance)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = load_file(folder / "model.safetensors")
+    return found
+
+
+def test_two_ranks_fine_tune_as_one(training: Training) -> None:
+    told = PINNED | {"max_steps": 3, "workers": 0}
+    finished(start(training, "sft-1", "sft", told))
+    finished(start(training, "sft-2", "sft", told | {"per_device": 2, "gpus": 2}, ranks=2))
+    assert json.loads((training.root / "sft-2" / "training.json").read_text())["ranks"] == 2
+    one, two = curves(training, "sft-1"), curves(training, "sft-2")
+    close(two["loss"], one["loss"], rel=1e-5)
+    close(two["grad_norm"], one["grad_norm"], rel=1e-3)
+
+
+def test_two_ranks_learn_as_one(training: Training, taught: Path) -> None:
+    told = RL | {"model": {"name": str(taught)}, "max_steps": 4, "save_steps": 4}
+    finished(start(training, "rl-1", "rl", told | {"per_device": 8}, canned=True))
+    finished(start(training, "rl-2", "rl", told | {"per_device": 4, "gpus": 2}, ranks=2, canned=True))
+    states = [
+        json.loads((training.root / name / "checkpoint-4" / "advantages.json").read_text()) for name in ("rl-1", "rl-2")
+    ]
+    assert states[0]["state"] == states[1]["state"], "moments are equal to the last bit"
+    assert len(states[0]["state"]) > 2
+    assert len(states[1]["reserves"]) == 2
+    one, two = curves(training, "rl-1"), curves(training, "rl-2")
+    close(two["reward"], one["reward"], rel=1e-6)
+    # Which of the batch's rows make an update is drawn on each rank, so updates are compared by their batch.
+    for name in ("loss", "kl"):
+        means = [[(curve[name][i] + curve[name][i + 1]) / 2 for i in (1, 3)] for curve in (one, two)]
+        assert means[1][0] == pytest.approx(means[0][0], rel=0.05, abs=2e-3), name
+
+
+@pytest.mark.parametrize("method", ["sft", "rl"])
+def test_ten_steps_are_five_a_kill_and_five(training: Training, taught: Path, method: str) -> None:
+    if method == "sft":
+        told: dict[str, Any] = PINNED | {"max_steps": 10, "save_steps": 5, "workers": 0, "schedule": "cosine"}
+    else:
+        told = RL | {"model": {"name": str(taught)}, "updates": 1, "per_device": 16, "max_steps": 10, "save_steps": 5}
+        told |= {"online_filter": {"rounds": 1, "low": -1.0, "high": 0.5}}
+    whole, broken = f"{method}-whole", f"{method}-broken"
+    finished(start(training, whole, method, told))
+    process = start(training, broken, method, told)
+    checkpoint = training.root / broken / "checkpoint-5"
+    deadline = time.monotonic() + 200
+    while not (checkpoint / "training.json").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stderr.close()
+    for later in sorted((training.root / broken).glob("checkpoint-1*")):
+        shutil.rmtree(later)  # it was quicker than we
+    finished(start(training, broken, method, told, resume=str(checkpoint)))
+    one, two = curves(training, whole), curves(training, broken)
+    close(two["loss"], one["loss"], rel=1e-6, abs=1e-9)
+    assert sorted(two["loss"]) == list(range(1, 11)), "the killed run's steps and the resumed run's are one curve"
+    for name, weight in weights(training.root / whole).items():
+        assert torch.equal(weight, weights(training.root / broken)[name]), name
+    if method == "rl":
+        last = [(training.root / name / "checkpoint-10" / "advantages.json").read_text() for name in (whole, broken)]
+        assert last[0] == last[1], "moments and the reserve's position"
+    killed = training.corpus.sql(
+        "select count(*) from runs where kind = 'train' and status in ('crashed', 'running')"
+    ).fetchall()
+    assert killed[0][0] >= 1, "the killed run is on record"

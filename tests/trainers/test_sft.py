@@ -1,0 +1,115 @@
+"""Fifty pinned steps of SFT on all ten families, images and videos; the same batch however it is cut."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("trl", reason="the training stack is not installed")
+
+from corpus.errors import OneThinkerError, UsageError
+from tests.trainers.conftest import PINNED
+from tests.trainers.making import Training
+from trainers.sft import train
+
+# Made with torch 2.13.0+cpu, transformers 5.23.0, trl 1.16.0, OMP_NUM_THREADS=1.
+PINNED_LOSSES = {1: 6.668, 10: 3.783, 25: 2.684, 50: 1.694}
+
+
+def losses(training: Training, output: Path) -> dict[int, float]:
+    run_id = training.corpus.sql(
+        "select run_id from runs where kind = 'train' and json_extract_string(config, '$.output') = ?"
+        " order by started_at desc limit 1",
+        [str(output.absolute())],
+    ).fetchall()[0][0]
+    rows = training.corpus.sql("select step, value from metrics where name = 'loss' and run_id = ?", [run_id])
+    return dict(rows.fetchall())
+
+
+def test_fifty_steps_lower_the_loss_as_they_did(training: Training, taught: Path) -> None:
+    found = losses(training, taught)
+    assert sorted(found) == list(range(1, 51))
+    assert {step: found[step] for step in PINNED_LOSSES} == pytest.approx(PINNED_LOSSES, rel=0.02)
+    families = training.corpus.sql("select count(distinct task), count(distinct data_type) from samples").fetchall()
+    assert families == [(10, 2)], "the snapshot has all ten families, images and videos"
+
+
+def test_eight_rows_one_by_one_are_one_step_of_eight(training: Training) -> None:
+    told: dict[str, Any] = PINNED | {"max_steps": 2}
+    for output, per_device in (("at-once", 8), ("one-by-one", 1)):
+        train(training.corpus, training.sft(output=training.root / output, **told | {"per_device": per_device}))
+    at_once, one_by_one = (losses(training, training.root / name) for name in ("at-once", "one-by-one"))
+    assert one_by_one == pytest.approx(at_once, rel=1e-5)
+    import torch
+    from safetensors.torch import load_file
+
+    first, second = (load_file(training.root / name / "model.safetensors") for name in ("at-once", "one-by-one"))
+    for name, weight in first.items():
+        # Adam divides by the root of a squared gradient: where that is nothing, rounding alone decides a step's sign.
+        assert torch.quantile((weight - second[name]).abs().flatten(), 0.99) < 1e-4, name
+
+
+def test_bad_rows_are_counted_and_the_run_says_so(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    from corpus.media import MediaError
+    from trainers import encoding
+
+    read = encoding.read_clip
+
+    def broken(path: str, pick: Any) -> Any:
+        if path.endswith(("0", "1", "2", "3", "4", "5")):
+            raise MediaError("media_unreadable", path)
+        return read(path, pick)
+
+    monkeypatch.setattr(encoding, "read_clip", broken)
+    config = training.sft(output=training.root / "bad", **PINNED | {"max_steps": 3})
+    output = train(training.corpus, config)
+    counts = training.corpus.sql("select counts from runs where kind = 'train' order by started_at desc").fetchall()
+    assert counts[0][0]["dropped media_unreadable"] > 0
+    assert "`media_unreadable`" in (output / "README.md").read_text()
+
+
+def test_vision_can_be_frozen(training: Training) -> None:
+    from safetensors.torch import load_file
+
+    told: dict[str, Any] = PINNED | {"max_steps": 2, "model": {"freeze_vision": True, "freeze_projector": True}}
+    output = train(training.corpus, training.sft(output=training.root / "frozen", **told))
+    before, after = load_file(training.model / "model.safetensors"), load_file(output / "model.safetensors")
+    same = {name for name, weight in before.items() if (weight == after[name]).all()}
+    assert same == {name for name in before if ".visual." in name}
+
+
+def test_lora_trains_adapters_alone(training: Training) -> None:
+    told: dict[str, Any] = PINNED | {"max_steps": 2, "model": {"lora": {"rank": 4}}}
+    output = train(training.corpus, training.sft(output=training.root / "lora", **told))
+    assert (output / "adapter_model.safetensors").exists()
+    assert not (output / "model.safetensors").exists()
+
+
+def test_mistakes_are_told(training: Training) -> None:
+    with pytest.raises(OneThinkerError, match="no snapshot 'glod'"):
+        train(training.corpus, training.sft(snapshot="glod"))
+    with pytest.raises(OneThinkerError, match=r"no checkpoint in .* to go on from"):
+        train(training.corpus, training.sft(output=training.root / "empty"), resume="last")
+    with pytest.raises(UsageError, match=r"SFTConfig of TRL has no setting 'max_len'.*did you mean"):
+        train(training.corpus, training.sft(trainer={"max_len": 4}))
+    with pytest.raises(UsageError, match="the config is for 2 processes and 1 started; begin it with `torchrun"):
+        train(training.corpus, training.sft(gpus=2))
+    with pytest.raises(OneThinkerError, match=r"model .*/none: "):
+        train(training.corpus, training.sft(model={"name": str(training.root / "none")}))
+
+
+def test_the_run_can_be_followed_from_the_model(training: Training, taught: Path) -> None:
+    import orjson
+
+    told = orjson.loads((taught / "training.json").read_bytes())
+    assert told["fingerprint"] == training.snapshot.fingerprint
+    assert told["snapshot"] == "gold@1"
+    assert told["config"]["seed"] == 0
+    assert {"torch", "trl", "transformers"} <= told["packages"].keys()
+    status, counts = training.corpus.sql(
+        "select status, counts from runs where run_id = ?", [told["run_id"]]
+    ).fetchall()[0]
+    assert (status, counts) == ("done", {"steps": 50})
+    card = (taught / "README.md").read_text()
+    assert f"| run | `{told['run_id']}` |" in card
+    assert f"fingerprint `{training.snapshot.fingerprint}`" in card
