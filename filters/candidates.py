@@ -1,8 +1,7 @@
 """The traces that a selection still considers, as tables in a DuckDB of its own, and why the others left it."""
 
-import re
-import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
@@ -12,9 +11,9 @@ import pyarrow as pa
 from corpus import Corpus
 from corpus.errors import OneThinkerError, near
 from filters.pool import shared
-from filters.score import PRELOAD, in_chunks
+from filters.score import PRELOAD
+from filters.working import stream, working_database
 
-MEMORY_LIMIT = "1GB"  # beyond it DuckDB spills to its temporary folder
 POOL_FROM_ROWS = 5_000  # fewer responses are read in less time than processes take to start
 
 # Of the same form as in `filters.verify`: conditions over the sample's columns and those that tell its traces apart.
@@ -53,15 +52,8 @@ class Candidates:
         self.seed = seed
         self.workers = workers
         self.counts: dict[str, dict[str, int]] = {}
-        self._spill = tempfile.TemporaryDirectory(prefix="onethinker-select-")
-        # Texts stream past the ids: without this rule DuckDB may hold them all and look up the ids in them.
-        as_written = "build_side_probe_side,join_order"
-        config: dict[str, Any] = {
-            "memory_limit": MEMORY_LIMIT,
-            "temp_directory": self._spill.name,
-            "disabled_optimizers": as_written,
-        }
-        self._db = duckdb.connect(config=config)
+        self._open = ExitStack()
+        self._db = self._open.enter_context(working_database())
         rows = corpus.sql(_ROWS.format(slice=_SLICE.format(where=where or "true")), {"profile": profile})
         arrived = rows.to_arrow_reader(65_536)
         self._db.register("arrived", arrived)
@@ -76,7 +68,8 @@ class Candidates:
                insert into drops select sample_id, null, 'no_trace', 'slice' from slice where trace_id is null;
                create view considered as select * from slice where trace_id is not null;
                create view candidates as
-                 select * from considered c where not exists (select 1 from drops d where d.trace_id = c.trace_id)"""
+                 select * from considered c where not exists (select 1 from drops d where d.trace_id = c.trace_id);
+               create view ids as select trace_id, sample_id from candidates"""
         )
         unknown = "case when verified then 'unscored' else 'unverified' end"
         self.drop("slice", self.sql(f"select trace_id, {unknown} as reason from candidates where reward is null"))
@@ -98,42 +91,28 @@ class Candidates:
         self.counts[step] = dict(found.fetchall())
         return sum(self.counts[step].values())
 
-    def read(self, columns: str, extra: str = "") -> Iterator[pa.Table]:
-        """Tables of trace_id and `columns`, a select list over traces t and samples s, of the traces still in.
-
-        `extra` is an SQL condition that spares reading the others.
-        """
-        joined = "join samples s using (sample_id)" if re.search(r"\bs\.", columns + extra) else ""
-        texts = self.corpus.sql(
-            f"""select t.trace_id, {columns} from traces t {joined}
-                where t.mode is distinct from 'judge' {extra and f"and ({extra})"}"""
-        ).to_arrow_reader(8192)
-        with self._db.cursor() as cursor:
-            cursor.register("texts", texts)
-            still = cursor.sql("select x.* from texts x semi join candidates using (trace_id)")
-            for batch in still.to_arrow_reader(8192):
-                yield from in_chunks(pa.Table.from_batches([batch]))
-
     def judged(
         self,
-        columns: str,
         judge: Callable[[pa.Table], pa.Table],
-        extra: str = "",
+        traces: str,
+        samples: str = "",
+        only: str = "",
         by: str | None = None,
         prepare: Callable[[Any], None] | None = None,
     ) -> pa.Table:
         """What `judge` says of the texts of the traces still in: (trace_id, reason) where its `reason` is not null.
 
-        `judge` gets tables of `columns` (see `read`) and gives one row with a `reason` for each of theirs; over many
-        rows it runs in the process pool, and must be importable. A response it cannot get through in time is dropped as
-        `timeout`, or with the pool's other words. `by` and `prepare` are those of `Pool.map`.
+        `judge` gets tables with the columns of traces and samples that are named here (see `filters.working.stream`)
+        and gives one row with a `reason` for each of theirs; over many rows it runs in the process pool, and must be
+        importable. A response it cannot get through in time is dropped as `timeout`, or with the pool's other words.
+        `by` and `prepare` are those of `Pool.map`.
         """
         ids: list[pa.Table] = []
 
         def tables() -> Iterator[pa.Table]:
-            for table in self.read(columns, extra):
+            for table in stream(self._db, self.corpus, "ids", traces, samples, only):
                 ids.append(table.select(["trace_id"]))
-                yield table.drop_columns(["trace_id"])
+                yield table
 
         (rows,) = self.sql("select count(*) from candidates").fetchall()[0]
         if rows < POOL_FROM_ROWS:
@@ -195,8 +174,7 @@ class Candidates:
 
     def close(self) -> None:
         """Let go of the tables."""
-        self._db.close()
-        self._spill.cleanup()
+        self._open.close()
 
     def __enter__(self) -> "Candidates":
         return self

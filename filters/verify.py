@@ -17,10 +17,10 @@ from corpus import Corpus
 from corpus.errors import OneThinkerError, near
 from corpus.progress import progress
 from corpus.runs import Run
-from filters.score import INPUT, in_chunks, scored
-from filters.scorers import PROBLEM_TYPE, UNANSWERED, Scorer, rescored, scorer
+from filters.score import INPUT, scored
+from filters.scorers import OWN, PROBLEM_TYPE, UNANSWERED, Scorer, rescored, scorer
+from filters.working import stream, working_database
 
-BATCH_ROWS = 8192
 COMMIT_ROWS = 50_000
 COMMIT_S = 10.0
 
@@ -55,7 +55,7 @@ def verify(
     profile: str = "strict",
     workers: int | None = None,
     *,
-    open_ended: str = "rouge",
+    open_ended: str = OWN,
 ) -> Verification:
     """Score every trace of the slice that this profile's present rules have not scored, into `verdicts`.
 
@@ -81,12 +81,16 @@ def verify(
     total = sum(types.values())
     config = {"where": where, "profile": profile, "open_ended": words.word}
     with corpus.run("verify", config) as run, progress("verify", total) as bar:
-        if total:
-            rows = corpus.sql(
-                f"""select t.trace_id, r.verifier, t.response, s.answer as ground_truth, s.problem_type, s.data_type,
-                           s.options, s.truth, s.problem {todo}""",
-                params,
-            ).to_arrow_reader(BATCH_ROWS)
+        with working_database() as db:
+            if total:
+                db.register(
+                    "arrived",
+                    corpus.sql(f"select t.trace_id, t.sample_id, r.verifier {todo}", params).to_arrow_reader(),
+                )
+                db.execute("create table wanted as select * from arrived")
+                db.unregister("arrived")
+            columns = "problem_type, data_type, options, truth, problem, answer as ground_truth"
+            rows = stream(db, corpus, "wanted", "response", columns) if total else iter(())
             for verdicts in _batched(_verdicts(rows, profile, workers, words)):
                 reasons = _commit(run, verdicts)
                 bar.advance(verdicts.num_rows, **reasons)
@@ -95,7 +99,7 @@ def verify(
 
 
 @cache
-def verifiers(profile: str, open_ended: str = "rouge") -> dict[str, str]:
+def verifiers(profile: str, open_ended: str = OWN) -> dict[str, str]:
     """The verifier word of each problem type under a profile: the versions of the task's and the profile's rules.
 
     Answers in words have that of their scorer too, where it is not the task's own.
@@ -105,18 +109,17 @@ def verifiers(profile: str, open_ended: str = "rouge") -> dict[str, str]:
 
     scoring.score(scoring.table_of([]), profile)  # raises for a profile that is not there
     rules = {name: f"{name}@{task.version} {profile}@{scoring.VERSION}" for name, task in tasks().items()}
-    return rules if open_ended == "rouge" else rules | {PROBLEM_TYPE: f"{rules[PROBLEM_TYPE]} {open_ended}"}
+    return rules if open_ended == OWN else rules | {PROBLEM_TYPE: f"{rules[PROBLEM_TYPE]} {open_ended}"}
 
 
-def _verdicts(rows: pa.RecordBatchReader, profile: str, workers: int | None, words: Scorer) -> Iterator[pa.Table]:
+def _verdicts(rows: Iterator[pa.Table], profile: str, workers: int | None, words: Scorer) -> Iterator[pa.Table]:
     """Verdict rows for the traces read, in tables as they are scored."""
     waiting: deque[pa.Table] = deque()
 
     def tables() -> Iterator[pa.Table]:
-        for batch in rows:
-            for table in in_chunks(pa.Table.from_batches([batch])):
-                waiting.append(table)
-                yield table.select(INPUT.names)
+        for table in rows:
+            waiting.append(table)
+            yield table.select(INPUT.names)
 
     for numbers in scored(tables(), profile, workers):
         table = waiting.popleft()

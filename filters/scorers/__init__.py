@@ -20,6 +20,7 @@ from corpus.response import split
 from corpus.scoring import ACCURACY_SHARE, FORMAT_SHARE
 
 PROBLEM_TYPE = "open-ended"
+OWN = "rouge"  # leaves the task's own scores
 UNANSWERED = ("reward_model_failed", "not_judged", "worker_died")  # not known yet: the next run asks again
 
 
@@ -47,8 +48,8 @@ class Scorer(Protocol):
 
     word: str
 
-    def scores(self, questions: Sequence[Question]) -> list[Score] | None:
-        """A score for each question; None leaves the task's own."""
+    def scores(self, questions: Sequence[Question]) -> list[Score]:
+        """A score for each question, in order."""
 
 
 def scorer(spec: str, corpus: Corpus) -> Scorer:
@@ -67,6 +68,8 @@ def rescored(scorer: Scorer, rows: pa.Table, numbers: pa.Table) -> pa.Table:
     `rows` has trace_id, problem_type, problem, response and ground_truth. The task's own accuracy stays as the
     component `overlap`, the scorer's raw number comes under its name.
     """
+    if scorer.word == OWN:
+        return numbers
     types, responses, truths = (rows[name].to_pylist() for name in ("problem_type", "response", "ground_truth"))
     places = [i for i, name in enumerate(types) if name == PROBLEM_TYPE and truths[i] and split(responses[i]).answer]
     if not places:
@@ -77,8 +80,6 @@ def rescored(scorer: Scorer, rows: pa.Table, numbers: pa.Table) -> pa.Table:
         for row in asked.select(["trace_id", "problem", "ground_truth", "response"]).to_pylist()
     ]
     scores = scorer.scores(questions)
-    if scores is None:
-        return numbers
     found = numbers.to_pylist()
     name = scorer.word.partition(":")[0]
     for place, score in zip(places, scores, strict=True):

@@ -5,18 +5,31 @@ from dataclasses import dataclass
 
 from corpus import Corpus
 from corpus.errors import UsageError
-from filters.scorers import Question, Score
+from corpus.scoring import score, table_of
+from filters.scorers import OWN, PROBLEM_TYPE, Question, Score
 
 
 @dataclass(frozen=True)
 class Rouge:
-    """Leaves the scores that the task gave."""
+    """The task's own scores. A verification has them already and does not ask for them."""
 
-    word: str = "rouge"
+    word: str = OWN
 
-    def scores(self, questions: Sequence[Question]) -> list[Score] | None:
-        """None: the task's own stay."""
-        return None
+    def scores(self, questions: Sequence[Question]) -> list[Score]:
+        """The task's accuracy of each answer under `strict`."""
+        rows = [
+            {
+                "response": f"<think></think><answer>{question.answer}</answer>",
+                "ground_truth": question.reference,
+                "problem_type": PROBLEM_TYPE,
+                "data_type": "image",
+            }
+            for question in questions
+        ]
+        found = score(table_of(rows), "strict")
+        return [
+            Score(a, reason=r) for a, r in zip(found["accuracy"].to_pylist(), found["reason"].to_pylist(), strict=True)
+        ]
 
 
 def open_scorer(rest: str, corpus: Corpus) -> Rouge:

@@ -50,29 +50,30 @@ class Options(_Options):
 
 def drops(candidates: Candidates, options: Options) -> pa.Table:
     """The traces that contradict themselves."""
-    types = ", ".join("'" + name.replace("'", "''") + "'" for name in options.problem_types)
     return candidates.judged(
-        "t.thinking, t.answer, s.problem_type, s.data_type, s.options",
-        partial(judge, agreement=options.agreement),
+        partial(judge, agreement=options.agreement, types=frozenset(options.problem_types)),
+        "thinking, answer",
+        "problem_type, data_type, options",
+        only="regexp_matches(thinking, '(?i)answer|boxed')",
         by="problem_type",
         prepare=partial(warm, profile="strict"),
-        extra=f"s.problem_type in ({types or 'null'}) and regexp_matches(t.thinking, '(?i)answer|boxed')",
     )
 
 
-def judge(texts: pa.Table, agreement: float) -> pa.Table:
+def judge(texts: pa.Table, agreement: float, types: frozenset[str]) -> pa.Table:
     """A reason, or null, for each row of thinking, answer, problem_type, data_type and options."""
     from corpus.response import wrap
     from corpus.scoring import score
 
     reasons: list[str | None] = [None] * texts.num_rows
-    said = [conclusion(text or "") for text in texts["thinking"].to_pylist()]
-    rows = [i for i, (s, a) in enumerate(zip(said, texts["answer"].to_pylist(), strict=True)) if s and a]
-    if rows:
-        chosen = texts.take(pa.array(rows))
+    rows = zip(texts["thinking"].to_pylist(), texts["problem_type"].to_pylist(), strict=True)
+    said = [conclusion(text or "") if name in types else None for text, name in rows]
+    places = [i for i, (s, a) in enumerate(zip(said, texts["answer"].to_pylist(), strict=True)) if s and a]
+    if places:
+        chosen = texts.take(pa.array(places))
         asked = pa.table(
             {
-                "response": pa.array([wrap("", said[i] or "") for i in rows], pa.string()),
+                "response": pa.array([wrap("", said[i] or "") for i in places], pa.string()),
                 "ground_truth": chosen["answer"],
                 "problem_type": chosen["problem_type"],
                 "data_type": chosen["data_type"],
@@ -80,7 +81,7 @@ def judge(texts: pa.Table, agreement: float) -> pa.Table:
             }
         )
         scores = score(asked, "strict")
-        for i, accuracy, reason in zip(rows, *(scores[c].to_pylist() for c in ("accuracy", "reason")), strict=True):
+        for i, accuracy, reason in zip(places, *(scores[c].to_pylist() for c in ("accuracy", "reason")), strict=True):
             if accuracy is not None and reason is None and accuracy < agreement:
                 reasons[i] = "contradicts_answer"
     return pa.table({"reason": pa.array(reasons, pa.string())})

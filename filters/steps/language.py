@@ -39,12 +39,12 @@ class Options(_Options):
 
 def drops(candidates: Candidates, options: Options) -> pa.Table:
     """The traces that switch."""
-    return candidates.judged("t.thinking, s.problem, t.answer", partial(judge, share=options.share))
+    return candidates.judged(partial(judge, share=options.share), "thinking, answer", "problem")
 
 
 def judge(texts: pa.Table, share: float) -> pa.Table:
     """A reason, or null, for each row of thinking, problem and answer."""
-    rows = zip(*(column.to_pylist() for column in texts.columns), strict=True)
+    rows = zip(*(texts[name].to_pylist() for name in ("thinking", "problem", "answer")), strict=True)
     reasons = ["language_switch" if switched(t or "", (p or "") + (a or ""), share) else None for t, p, a in rows]
     return pa.table({"reason": pa.array(reasons, pa.string())})
 

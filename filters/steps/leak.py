@@ -37,12 +37,12 @@ class Options(_Options):
 
 def drops(candidates: Candidates, options: Options) -> pa.Table:
     """The traces that leak."""
-    return candidates.judged("t.response, t.thinking, t.answer", partial(judge, head=options.head))
+    return candidates.judged(partial(judge, head=options.head), "response, thinking, answer")
 
 
 def judge(texts: pa.Table, head: float) -> pa.Table:
     """A reason, or null, for each row of response, thinking and answer."""
-    rows = zip(*(column.to_pylist() for column in texts.columns), strict=True)
+    rows = zip(*(texts[name].to_pylist() for name in ("response", "thinking", "answer")), strict=True)
     return pa.table({"reason": pa.array([_reason(r or "", t or "", a or "", head) for r, t, a in rows], pa.string())})
 
 

@@ -30,12 +30,14 @@ class Options(_Options):
 
 def drops(candidates: Candidates, options: Options) -> pa.Table:
     """The traces that repeat themselves or are garbled."""
-    return candidates.judged("t.thinking", partial(judge, times=options.times, length=options.length))
+    return candidates.judged(partial(judge, times=options.times, length=options.length), "thinking")
 
 
 def judge(texts: pa.Table, times: int, length: int) -> pa.Table:
     """A reason, or null, for each text."""
-    return pa.table({"reason": pa.array([_reason(t or "", times, length) for t in texts[0].to_pylist()], pa.string())})
+    return pa.table(
+        {"reason": pa.array([_reason(t or "", times, length) for t in texts["thinking"].to_pylist()], pa.string())}
+    )
 
 
 def _reason(text: str, times: int, length: int) -> str | None:

@@ -113,6 +113,13 @@ def rows(corpus: Corpus) -> dict[str, tuple[Any, ...]]:
     return {row[0]: row[1:] for row in found}
 
 
+def test_the_tasks_own_scorer_answers_like_the_others(corpus: Corpus) -> None:
+    good, bad = scorer("rouge", corpus).scores(questions("A red ball.", "A dog."))
+    assert good.accuracy == 1.0
+    assert bad.accuracy is not None
+    assert bad.accuracy < 0.5
+
+
 def test_a_reward_model_scores_words_and_is_recorded(corpus: Corpus, sample: Add, trace: Add, served: Served) -> None:
     good, bad, other = _words(sample, trace)
     spec = f"reward_model:vllm:made@{served.url}"

@@ -125,7 +125,8 @@ def _filled(url: Path, traces: int) -> None:
 
 
 def _command(*arguments: Any) -> list[str]:
-    code = "import filters.verify as v, sys; v.COMMIT_ROWS = 1000; v.BATCH_ROWS = 500\n"
+    code = "import sys, filters, filters.working as w; w.BATCH_ROWS = 500\n"
+    code += "sys.modules['filters.verify'].COMMIT_ROWS = 1000\n"
     code += "from onethinker.cli import main; sys.exit(main(sys.argv[1:]))"
     return [sys.executable, "-c", code, *map(str, arguments)]
 
