@@ -22,14 +22,18 @@ NAME = "demo"
 FIRST, STRONGER = "local:pixels-mini", "local:pixels-1"
 UNSOLVED = """sample_id not in (select sample_id from scored_traces where profile = 'strict' and accuracy >= 0.6)"""
 QUERIES = {
-    "What each task got": "select task, count(*) as traces, round(avg(accuracy), 3) as mean_accuracy, "
-    "round(avg(reward), 3) as mean_reward from scored_traces where profile = 'strict' group by 1 order by 1",
-    "Which teacher is worth what": "select teacher, count(*) as traces, "
-    "round(avg((accuracy >= 0.6)::int), 3) as passed, sum(input_tokens)::bigint as input_tokens, sum(output_tokens)::bigint as output_tokens "
-    "from scored_traces where profile = 'strict' group by 1 order by 1",
-    "Why traces were dropped": "select reason, count(*) as traces from snapshot_drops group by 1 order by 2 desc, 1",
-    "What ran": "select kind, status, counts, cost_usd, round(epoch(finished_at - started_at), 1) as seconds "
-    "from runs order by started_at",
+    "What each task got": """
+        select task, count(*) as traces, round(avg(accuracy), 3) as mean_accuracy, round(avg(reward), 3) as mean_reward
+        from scored_traces where profile = 'strict' group by 1 order by 1""",
+    "Which teacher is worth what": """
+        select teacher, count(*) as traces, round(avg((accuracy >= 0.6)::int), 3) as passed,
+               sum(input_tokens)::bigint as input_tokens, sum(output_tokens)::bigint as output_tokens
+        from scored_traces where profile = 'strict' group by 1 order by 1""",
+    "Why traces were dropped": """
+        select reason, count(*) as traces from snapshot_drops group by 1 order by 2 desc, 1""",
+    "What ran": """
+        select kind, status, counts, cost_usd, round(epoch(finished_at - started_at), 1) as seconds
+        from runs order by started_at""",
 }
 
 
