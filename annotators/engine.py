@@ -27,11 +27,13 @@ from annotators.plan import Asked, Job, Jobs, Plan
 from annotators.preparing import Preparer
 from annotators.responses import RETRIED, Read, read
 from annotators.settings import Settings
+from annotators.tracing import request_span
 from corpus.ids import digest
 from corpus.progress import Bar
 from corpus.runs import Run
 
 AHEAD = 16  # jobs whose media are prepared beyond those in flight
+WAITING = 1024  # jobs claimed ahead of the workers: a claim takes a transaction
 GRACE_S = 20.0  # that answers under way have to arrive once the run is stopping
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 60.0
 PATIENCE_S = 3600.0  # that one request is sent again while the provider is overloaded
@@ -82,7 +84,7 @@ class Engine:
         self.stopped: Stop | None = None
         self._stop = asyncio.Event()
         self._settled = asyncio.Event()
-        self._queue: asyncio.Queue[Job | None] = asyncio.Queue(AHEAD)
+        self._queue: asyncio.Queue[Job | None] = asyncio.Queue(WAITING)
         self._in_row = 0
 
     def stop(self, reason: str, detail: str) -> None:
@@ -178,7 +180,14 @@ class Engine:
             await self._afford(most)
             started = monotonic()
             try:
-                reply = await self.teacher.send(body, key)
+                with request_span(self.settings.teacher, key) as span:
+                    try:
+                        reply = await self.teacher.send(body, key)
+                    except Failure as failure:
+                        span.failed(failure)
+                        raise
+                    cost = self.price.cost(reply) if self.price else None
+                    span.answered(reply, cost)
             except Failure as failure:
                 self.budget.release(most, unsure=failure.unsure)
                 self._settled.set()
@@ -188,7 +197,7 @@ class Engine:
                 self.budget.release(most, unsure=True)
                 raise
         latency_s = monotonic() - started
-        self.budget.settle(most, self.price.cost(reply) if self.price else Decimal(0))
+        self.budget.settle(most, cost if self.price else Decimal(0))
         self._settled.set()
         self.pace.answered(latency_s)
         self._in_row = 0

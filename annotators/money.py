@@ -104,7 +104,8 @@ def price_of(teacher: str, override: Path | None = None) -> Price | None:
     """The price of `provider:model`: its own entry, that of the model without its date, or `provider:*`."""
     known = prices(override)
     provider = teacher.partition(":")[0]
-    for name in (teacher, _DATED.sub("", teacher), f"{provider}:*"):
+    family = f"{provider.partition('_')[0]}:{teacher.partition(':')[2]}"  # openai_responses costs what openai does
+    for name in (teacher, _DATED.sub("", teacher), family, _DATED.sub("", family), f"{provider}:*"):
         if name in known:
             return known[name]
     return None

@@ -24,7 +24,7 @@ from corpus.tasks import task
 FPS, MAX_FRAMES = 2.0, 64  # of a video, where its task has no wish of its own
 _PLACEHOLDER = re.compile(r"<(image|video)>")
 _FIELD = re.compile(r"\{(\w+)\}")
-_ROWS_AT_ONCE = 512
+_ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """How much the annotation engine costs over the bare SDK: requests a second, client CPU and memory per request.
 
-    python benchmarks/annotate.py [--requests 2000] [--only text-64-0]
+    python benchmarks/annotate.py [--requests 5000] [--only text-64-0]
 
 A provider on loopback, in a process of its own, answers after 0 or 50 ms. Against it run, each in a fresh process and
 by turns: `bare`, asyncio with the official SDK on its aiohttp transport and a semaphore, keeping nothing; and `engine`,
@@ -183,7 +183,7 @@ def measure(what: str, requests: int, concurrency: int, kind: str, delay_s: floa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=2000)
+    parser.add_argument("--requests", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--only", help="one setting, as text-64-0 or image-256-50")
     parser.add_argument("--memory", action="store_true", help="peak memory of the engine at 2,000 and 50,000 requests")

@@ -26,7 +26,9 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(f"{variable}_BASE_URL", raising=False)
 
 
-@pytest.mark.parametrize("name", [name for name in names("annotators.providers") if name != "vllm"])
+@pytest.mark.parametrize(
+    "name", [name for name in names("annotators.providers") if name not in ("vllm", "openai_responses")]
+)
 def test_every_provider_builds_a_body_of_the_parts_in_order(name: str) -> None:
     body = teacher(name).body(Request(parts=PARTS, max_tokens=7, system="be brief"))
     content = body["messages"][-1]["content"]
@@ -141,3 +143,83 @@ def test_retry_after_is_read_in_all_its_forms(headers: dict[str, str], seconds: 
 def test_keys_are_blanked_out_of_what_is_told() -> None:
     told = clean("bad key my-secret, or sk-abcdefgh12345678, header Bearer xyz", "my-secret")
     assert told == "bad key [key], or [key], header [key]"
+
+
+def test_the_responses_api_tells_the_thinking() -> None:
+    of = teacher("openai_responses")
+    body = of.body(Request(parts=PARTS, max_tokens=7, system="be brief", effort="low", seed=3))
+    assert [part["type"] for part in body["input"][0]["content"]] == ["input_text", "input_image", "input_text"]
+    assert (body["max_output_tokens"], body["instructions"], body["store"]) == (7, "be brief", False)
+    assert body["reasoning"] == {"effort": "low", "summary": "auto"}
+    payload = {
+        "id": "resp_1",
+        "status": "completed",
+        "output": [
+            {"type": "reasoning", "summary": [{"type": "summary_text", "text": "I see."}]},
+            {"type": "message", "content": [{"type": "output_text", "text": "<answer>B</answer>"}]},
+        ],
+        "usage": {
+            "input_tokens": 10,
+            "output_tokens": 5,
+            "input_tokens_details": {"cached_tokens": 4},
+            "output_tokens_details": {"reasoning_tokens": 3},
+        },
+    }
+    reply = of.read(payload)
+    assert (reply.text, reply.thinking, reply.finish_reason) == ("<answer>B</answer>", "I see.", "stop")
+    assert (reply.input_tokens, reply.cached_tokens, reply.output_tokens, reply.reasoning_tokens) == (10, 4, 5, 3)
+    cut = payload | {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+    assert of.read(cut).finish_reason == "length"
+    with pytest.raises(Unreadable):
+        of.read({"error": {}})
+
+
+def test_vllm_in_process_generates_together_and_finds_the_bad_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM itself needs a GPU: this stands in for its `LLM.chat`, with the fields that its outputs have."""
+    import asyncio
+    import sys
+    from types import ModuleType, SimpleNamespace
+
+    from annotators.asking import Failure
+
+    calls: list[int] = []
+
+    class LLM:
+        def __init__(self, **given: Any) -> None:
+            assert given["model"] == "m"
+
+        def chat(self, conversations: list[Any], sampling_params: list[Any], use_tqdm: bool) -> list[Any]:
+            calls.append(len(conversations))
+            if any("too long" in str(messages) for messages in conversations):
+                raise ValueError("the prompt is too long")
+            assert [p.max_tokens for p in sampling_params] == [9] * len(conversations)
+            said = SimpleNamespace(text="<answer>B</answer>", finish_reason="stop", token_ids=[1, 2])
+            return [
+                SimpleNamespace(outputs=[said], prompt_token_ids=[1, 2, 3], request_id=str(i))
+                for i in range(len(conversations))
+            ]
+
+    fake = ModuleType("vllm")
+    fake.LLM = LLM  # type: ignore[attr-defined]
+    fake.SamplingParams = lambda **given: SimpleNamespace(**given)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "vllm", fake)
+
+    async def main() -> list[Any]:
+        import orjson
+
+        of = teacher("vllm")
+        bodies = [orjson.dumps(of.body(Request((Text(text),), max_tokens=9))) for text in ("a", "b", "too long", "c")]
+        return await asyncio.gather(*(of.send(body, "k") for body in bodies), return_exceptions=True)
+
+    a, b, bad, c = asyncio.run(main())
+    assert isinstance(bad, Failure)
+    assert "too long" in bad.detail
+    assert [(r.text, r.input_tokens, r.output_tokens) for r in (a, b, c)] == [("<answer>B</answer>", 3, 2)] * 3
+    assert calls == [4, 1, 1, 1, 1]
+
+
+def test_without_vllm_it_says_how_to_get_it() -> None:
+    from corpus import OneThinkerError
+
+    with pytest.raises(OneThinkerError, match=r"pip install 'onethinker\[vllm\]'"):
+        teacher("vllm")
