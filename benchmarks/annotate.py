@@ -190,8 +190,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.memory:
         for requests in (2000, 50_000):
-            told = measure("engine", requests, 64, "text", 0)
-            print(f"engine, text, {requests:6d} requests: peak {told['peak_mb']:.0f} MB, {told['cpu_ms']:.2f} ms CPU")
+            one = measure("engine", requests, 64, "text", 0)
+            print(f"engine, text, {requests:6d} requests: peak {one['peak_mb']:.0f} MB, {one['cpu_ms']:.2f} ms CPU")
         return
     print("setting          req/s: bare engine  ratio   CPU ms: bare engine  ratio   peak MB: bare engine")
     for kind in ("text", "image"):
