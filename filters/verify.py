@@ -21,7 +21,7 @@ from filters.score import INPUT, scored
 from filters.scorers import OWN, PROBLEM_TYPE, UNANSWERED, Scorer, rescored, scorer
 from filters.working import stream, working_database
 
-COMMIT_ROWS = 50_000
+COMMIT_ROWS = 25_000
 COMMIT_S = 10.0
 
 # What can be said in --where: the sample's columns, and those that tell its traces apart.
@@ -89,7 +89,8 @@ def verify(
                 )
                 db.execute("create table wanted as select * from arrived")
                 db.unregister("arrived")
-            columns = "problem_type, data_type, options, truth, problem, answer as ground_truth"
+            columns = "problem_type, data_type, options, truth, answer as ground_truth"
+            columns += "" if words.word == OWN else ", problem"
             rows = stream(db, corpus, "wanted", "response", columns) if total else iter(())
             for verdicts in _batched(_verdicts(rows, profile, workers, words)):
                 reasons = _commit(run, verdicts)

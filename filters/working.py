@@ -11,7 +11,7 @@ import pyarrow as pa
 from corpus import Corpus
 from filters.score import in_chunks
 
-MEMORY_LIMIT = "600MB"  # beyond it DuckDB spills to its temporary folder
+MEMORY_LIMIT = "300MB"  # beyond it DuckDB spills to its temporary folder
 BATCH_ROWS = 8192
 
 
