@@ -7,7 +7,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Usage:
-    """Processor seconds of the living processes, and the sum of their greatest resident sizes in GB."""
+    """Processor seconds of the living processes, and the sum of their greatest resident sizes in GB.
+
+    Pages that processes share (the workers most of theirs) count in each, so the sum is an upper bound.
+    """
 
     cpu_s: float
     peak_gb: float
