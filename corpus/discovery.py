@@ -19,4 +19,3 @@ def names(package: str) -> list[str]:
 def modules(package: str) -> dict[str, ModuleType]:
     """Every module in a package's folder by its file's name, imported."""
     return {name: importlib.import_module(f"{package}.{name}") for name in names(package)}
-

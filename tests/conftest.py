@@ -1,7 +1,6 @@
 """Fixtures that every room's tests share."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,7 @@ def shared() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _no_real_keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_real_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test may reach a real provider by the developer's own key."""
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN", "ONETHINKER_CORPUS"):
         monkeypatch.delenv(name, raising=False)
-    yield
