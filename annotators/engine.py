@@ -21,6 +21,7 @@ from annotators.asking import Failure, Reply, Request, Teacher
 from annotators.claims import take
 from annotators.encoding import Undecodable
 from annotators.ledger import Ledger
+from annotators.log import tell, warn
 from annotators.money import Budget, Price, most_input_tokens
 from annotators.pace import Pace
 from annotators.plan import Asked, Job, Jobs, Plan
@@ -86,11 +87,13 @@ class Engine:
         self._settled = asyncio.Event()
         self._queue: asyncio.Queue[Job | None] = asyncio.Queue(WAITING)
         self._in_row = 0
+        self._allowed = self.pace.allowed
 
     def stop(self, reason: str, detail: str) -> None:
         """Ask nothing more; answers under way are still taken in. The first reason is the one that is told."""
         if self.stopped is None:
             self.stopped = Stop(reason, detail)
+            warn("stopped", reason=reason, detail=detail)
         self._stop.set()
 
     async def work(self, jobs: Jobs) -> None:
@@ -191,7 +194,7 @@ class Engine:
             except Failure as failure:
                 self.budget.release(most, unsure=failure.unsure)
                 self._settled.set()
-                self._failed(failure)
+                self._failed(failure, key)
                 raise
             except BaseException:
                 self.budget.release(most, unsure=True)
@@ -200,6 +203,7 @@ class Engine:
         self.budget.settle(most, cost if self.price else Decimal(0))
         self._settled.set()
         self.pace.answered(latency_s)
+        self._tell_pace()
         self._in_row = 0
         self.tally.counts["answers"] += 1
         return reply, latency_s
@@ -221,14 +225,21 @@ class Engine:
             self._settled.clear()
             await self._settled.wait()
 
-    def _failed(self, failure: Failure) -> None:
+    def _failed(self, failure: Failure, trace_id: str) -> None:
         self.tally.faults[failure.reason] += 1
+        warn("fault", trace_id=trace_id, reason=failure.reason, detail=failure.detail, again=failure.again)
         self.tally.last_fault = failure.detail
         self.pace.failed(failure)
+        self._tell_pace()
         if not failure.again and not failure.fatal:
             self._in_row += 1
             if self._in_row >= HOPELESS and not self.tally.counts["answers"]:
                 self.stop("refused", f"the first {self._in_row} requests were all refused; the last: {failure.detail}")
+
+    def _tell_pace(self) -> None:
+        if self.pace.allowed != self._allowed:
+            tell("concurrency", was=self._allowed, now=self.pace.allowed)
+            self._allowed = self.pace.allowed
 
     @property
     def stopping(self) -> bool:
@@ -261,6 +272,7 @@ class Engine:
         self.tally.tokens["output"] += reply.output_tokens or 0
         if seen.flag:
             self.tally.flags[seen.flag] += 1
+            tell("odd", trace_id=of.trace_id, flag=seen.flag, asked_again=not last)
             self._count("flagged")
         self.bar.advance(1 if last else 0, usd=cost or 0, **({"flagged": 1} if seen.flag else {"ok": 1}))
 
@@ -277,6 +289,7 @@ class Engine:
             "created_at": datetime.now(UTC),
         }
         self.ledger.add("rejects", row)
+        warn("reject", sample_id=of.sample_id, trace_id=of.trace_id, reason=reason, detail=detail)
         self.tally.rejects[reason] += 1
         self._count("rejects")
         self.bar.advance(1, rejected=1)

@@ -19,6 +19,7 @@ from annotators.batch import run_batches
 from annotators.engine import Engine, Stop
 from annotators.estimate import Estimate, estimate
 from annotators.ledger import Ledger, replay
+from annotators.log import logged
 from annotators.money import Budget, Price, price_of
 from annotators.plan import Jobs, Plan
 from annotators.preparing import Preparer
@@ -108,7 +109,7 @@ async def _run(
     with run.transaction("prompts") as tx:
         tx.append("prompts", plan.prompts())
     preparer = Preparer(run.corpus.media, workers=s.decoders, timeout_s=s.prepare_timeout_s)
-    with progress("annotate", len(jobs)) as bar, preparer:
+    with progress("annotate", len(jobs)) as bar, preparer, logged(run.corpus.root / "logs", run.run_id):
         async with Ledger(run) as ledger:
             engine = Engine(run, plan, teacher, price=price, budget=budget, ledger=ledger, preparer=preparer, bar=bar)
             with _stoppable(engine):

@@ -159,3 +159,95 @@ def test_two_workers_at_once_buy_each_trace_once(tmp_path: Path, provider: Provi
         thread.join()
     assert len(provider.answered) == 1500
     assert set(provider.answered.values()) == {1}
+
+
+def test_what_went_wrong_is_in_the_log_of_the_run(tmp_path: Path, provider: Provider) -> None:
+    provider.faults = {"server_error": 0.3}
+    provider.say = lambda body: {"text": RIGHT if "Question 1:" in str(body) else "no tags"}
+    report = annotate(questions(tmp_path / "corpus", 6), teacher="openai:m")
+    lines = (tmp_path / "corpus" / "logs" / f"{report.run_id}.jsonl").read_text().splitlines()
+    told = [json.loads(line) for line in lines]
+    assert {row["event"] for row in told} == {"fault", "odd"}
+    assert (
+        sum(row["event"] == "fault" for row in told) == report.faults["server_error"] == provider.failed["server_error"]
+    )
+    assert sum(row["event"] == "odd" and row["asked_again"] for row in told) == 5
+    assert {row["level"] for row in faults} == {"warning"}
+
+
+def test_a_request_is_a_span_where_opentelemetry_listens(
+    tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from contextlib import contextmanager
+
+    from annotators import tracing
+
+    spans: list[dict[str, object]] = []
+
+    class Listening:
+        @contextmanager
+        def start_as_current_span(self, name: str, attributes: dict[str, object], record_exception: bool):  # type: ignore
+            told = {"name": name, **attributes}
+            spans.append(told)
+
+            class Span:
+                is_recording = staticmethod(lambda: True)
+                set_attribute = staticmethod(told.__setitem__)
+                set_attributes = staticmethod(told.update)
+
+            yield Span()
+
+    monkeypatch.setattr(tracing, "_tracer", Listening())
+    annotate(questions(tmp_path / "corpus", 1), teacher="openai:m")
+    [span] = spans
+    assert (span["name"], span["gen_ai.request.model"], span["gen_ai.usage.output_tokens"]) == ("annotate", "m", 20)
+    assert span["onethinker.trace_id"] in provider.answered
+    assert KEY not in str(span)
+
+
+def test_a_full_disk_stops_the_run_and_the_next_one_takes_in_what_arrived(
+    tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+    import os
+
+    corpus = questions(tmp_path / "corpus", 300)
+    provider.delay_s = 0.02
+    write = os.write
+
+    def full(file: int, data: bytes) -> int:
+        if data[:9] == b'["traces"' and len(provider.answered) > 40 and list(tmp_path.rglob("reserve")):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, data)
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OneThinkerError, match=r"disk_full.*free some space"):
+        annotate(corpus, teacher="openai:m", concurrency=8)
+    monkeypatch.undo()
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", provider.openai_url)
+    assert len(provider.answered) < 120
+    assert annotate(corpus, teacher="openai:m").left == 0
+    assert set(provider.answered.values()) == {1}
+    assert corpus.sql("select count(distinct sample_id) from traces").fetchone() == (300,)
+
+
+def test_a_lake_that_takes_no_commits_loses_nothing(
+    tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from annotators import ledger
+
+    corpus = questions(tmp_path / "corpus", 30)
+
+    def lost(*_: object) -> int:
+        raise OneThinkerError("the database connection is lost")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(ledger, "write", lost)
+        with pytest.raises(OneThinkerError, match="connection is lost"):
+            annotate(corpus, teacher="openai:m")
+    asked = len(provider.asked)
+    assert asked == 30
+    report = annotate(corpus, teacher="openai:m")
+    assert (report.replayed, len(provider.asked)) == (30, asked), "the journal is replayed, nothing is bought again"
+    assert corpus.sql("select count(*) from traces").fetchone() == (30,)
