@@ -17,6 +17,7 @@ from corpus.ids import canonical_json
 from corpus.media import sha256_of
 from corpus.schema import TABLES
 
+PAIRS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.float64())]))
 ROWS_PER_FILE = 100_000
 ROWS_PER_GROUP = 4_096
 # What a row says, whoever wrote it and whenever: the fingerprint is over these.
@@ -43,11 +44,12 @@ COLUMNS = _columns()  # of each table, what its columns are called in a frozen r
 
 
 def schema() -> pa.Schema:
-    """The Arrow schema of frozen rows."""
+    """The Arrow schema of frozen rows; a map (a verdict's components) is a list of pairs, as `datasets` can load it."""
     fields = {"position": pa.field("position", pa.int64())}
     for table, names in COLUMNS.items():
         for name, shown in names.items():
-            fields.setdefault(shown, pa.field(shown, TABLES[table].schema.field(name).type))
+            kind = TABLES[table].schema.field(name).type
+            fields.setdefault(shown, pa.field(shown, PAIRS if pa.types.is_map(kind) else kind))
     return pa.schema([*fields.values(), pa.field("prompt", pa.string())])
 
 
@@ -56,8 +58,14 @@ def rows_of(table: str, batch: pa.RecordBatch | pa.Table) -> pa.Table:
 
     A sample with several traces comes as often as it has traces.
     """
-    names = COLUMNS[table]
-    return pa.table({name: batch[shown] for name, shown in names.items()}, schema=TABLES[table].schema)
+    columns = {}
+    for name, shown in COLUMNS[table].items():
+        kind = TABLES[table].schema.field(name).type
+        columns[name] = batch[shown]
+        if pa.types.is_map(kind):
+            pairs = [row and [(pair["key"], pair["value"]) for pair in row] for row in batch[shown].to_pylist()]
+            columns[name] = pa.array(pairs, kind)
+    return pa.table(columns, schema=TABLES[table].schema)
 
 
 def fingerprint(batches: Iterable[pa.RecordBatch]) -> str:

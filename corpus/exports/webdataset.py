@@ -57,7 +57,7 @@ def export(snapshot: Snapshot, out: Path) -> dict[str, int]:
 def _members(row: dict[str, Any], paths: list[str], out: Path) -> list[tuple[str, bytes]]:
     key = f"{row['position']:08d}"
     told = {name: value for name, value in row.items() if name not in ("images", "videos")}
-    told["components"] = dict(told["components"] or [])
+    told["components"] = {pair["key"]: pair["value"] for pair in told["components"] or []}
     content = orjson.dumps(told, default=str)
     return [
         (f"{key}.json", content),

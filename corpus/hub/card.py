@@ -69,6 +69,11 @@ QUERIES = {
     "withheld": """
         select distinct coalesce(licence, 'not stated') as licence from rows
         where list_contains(media_at, 'withheld') order by 1""",
+    # Typical and short: it is read by people.
+    "example": """
+        select task, data_type, source, problem, coalesce(answer, truth) as answer, response, teacher, reward from rows
+        where length(response) <= (select quantile_cont(length(response), 0.5) from rows)
+        order by reward desc nulls last, length(response) desc, trace_id limit 1""",
     "splits": """select coalesce(split, 'train') as split, count(*) as "rows" from rows group by 1 order by 1""",
 }
 
@@ -83,7 +88,8 @@ def facts(folder: Path, told: dict[str, Any]) -> dict[str, Any]:
             connection.register(name, provenance.read(name, folder))
         answers = {name: connection.sql(query).to_arrow_table().to_pylist() for name, query in QUERIES.items()}
     found: dict[str, Any] = {**answers, "told": told}
-    found["media"] = found["media"][0]
+    for name in ("media", "example"):
+        found[name] = found[name][0]
     costs = [row["cost_usd"] for row in found["teachers"] if row["cost_usd"] is not None]
     found["cost_usd"] = sum(costs) if costs else None
     found["priced"] = sum(row["priced"] for row in found["teachers"])

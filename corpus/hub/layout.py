@@ -82,17 +82,9 @@ def features() -> "datasets.Features":
         "videos": datasets.List(datasets.Video(decode=False)),
         "media_at": datasets.List(datasets.Value("string")),
     }
-    for column in _plain(frozen.schema()):
+    for column in frozen.schema():
         named[column.name] = datasets.features.features.generate_from_arrow_type(column.type)
     return datasets.Features({name: named[name] for name in (*FIRST, *(n for n in named if n not in FIRST))})
-
-
-def _plain(schema: pa.Schema) -> pa.Schema:
-    """`datasets` knows no maps: they become lists of key and value."""
-    return pa.schema([pa.field(f.name, PAIRS if pa.types.is_map(f.type) else f.type) for f in schema])
-
-
-PAIRS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.float64())]))
 
 
 def write_rows(snapshot: "Snapshot", folder: Path, policy: Policy) -> Written:
@@ -206,12 +198,8 @@ def _table(held: list[pa.RecordBatch], placed: list[list[tuple[str, str, Path | 
             [{"bytes": path.read_bytes(), "path": with_suffix(path)} for k, _, path in row if k == kind and path]
             for row in placed
         ]
-    columns = [pa.array(made[f.name], f.type) if f.name in made else _cast(rows[f.name], f.type) for f in schema]
+    columns = [pa.array(made[f.name], f.type) if f.name in made else rows[f.name].cast(f.type) for f in schema]
     return pa.Table.from_arrays(columns, schema=schema)
-
-
-def _cast(column: pa.ChunkedArray, to: pa.DataType) -> pa.ChunkedArray:
-    return column.cast(PAIRS if pa.types.is_map(column.type) else to).cast(to)
 
 
 class _Shards:
@@ -254,11 +242,5 @@ def frozen_rows(table: pa.Table) -> pa.RecordBatch:
     missing = [name for name in schema.names if name not in table.column_names]
     if missing:
         raise OneThinkerError(f"the published rows have no column {', '.join(missing)}: not a publication of ours")
-    columns = []
-    for column in schema:
-        values = table[column.name].combine_chunks()
-        if pa.types.is_map(column.type):
-            pairs = [None if row is None else [(p["key"], p["value"]) for p in row] for row in values.to_pylist()]
-            values = pa.array(pairs, column.type)
-        columns.append(values.cast(column.type))
+    columns = [table[column.name].combine_chunks().cast(column.type) for column in schema]
     return pa.RecordBatch.from_arrays(columns, schema=schema)

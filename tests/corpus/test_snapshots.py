@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from datasets import load_dataset
 
 from corpus import Corpus, OneThinkerError, UsageError
 from corpus.exports import export
@@ -49,6 +50,14 @@ def test_rows_are_frozen_in_the_order_given(corpus: Corpus) -> None:
     assert corpus.sql("select position, trace_id from snapshot_rows order by 1").fetchall() == [
         (row["position"], row["trace_id"]) for row in rows
     ]
+
+
+def test_the_frozen_files_load_as_they_are(corpus: Corpus, tmp_path: Path) -> None:
+    snapshot = freeze(corpus)
+    files = [str(path) for path in snapshot.files]
+    rows = load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
+    assert rows["trace_id"][:] == picks(corpus)["trace_id"].to_pylist()
+    assert rows[0]["components"] == [{"key": "iou", "value": 1.0}]
 
 
 def test_the_same_rows_again_are_the_same_version_and_other_rows_the_next(corpus: Corpus) -> None:
@@ -98,7 +107,8 @@ def test_what_cannot_be_frozen_says_why(corpus: Corpus) -> None:
     lost = pa.table({"sample_id": ["nowhere"], "trace_id": ["t"]})
     with pytest.raises(OneThinkerError, match="no such sample"):
         freeze(corpus, picks=lost)
-    sample_id = picks(corpus)["sample_id"][0].as_py()
+    judged = picks(corpus)
+    sample_id = judged["sample_id"][0].as_py()
     corpus.append("traces", [trace({"sample_id": sample_id, "answer": "x"}, 0, teacher="p:unjudged")])
     unjudged = corpus.sql("select sample_id, trace_id from traces where teacher = 'p:unjudged'").to_arrow_table()
     with pytest.raises(OneThinkerError, match="no such verdict under the profile 'strict'"):
@@ -107,7 +117,7 @@ def test_what_cannot_be_frozen_says_why(corpus: Corpus) -> None:
     assert list((corpus.root / "snapshots").iterdir()) == []
     with pytest.raises(OneThinkerError, match="`onethinker select` makes one"):
         corpus.snapshots.get("small")
-    freeze(corpus)
+    freeze(corpus, picks=judged)
     with pytest.raises(OneThinkerError, match="did you mean 'small@1'"):
         corpus.snapshots.get("smal@1")
     with pytest.raises(UsageError, match="after the @ comes a number"):
