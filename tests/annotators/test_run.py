@@ -168,9 +168,8 @@ def test_what_went_wrong_is_in_the_log_of_the_run(tmp_path: Path, provider: Prov
     lines = (tmp_path / "corpus" / "logs" / f"{report.run_id}.jsonl").read_text().splitlines()
     told = [json.loads(line) for line in lines]
     assert {row["event"] for row in told} == {"fault", "odd"}
-    assert (
-        sum(row["event"] == "fault" for row in told) == report.faults["server_error"] == provider.failed["server_error"]
-    )
+    faults = [row for row in told if row["event"] == "fault"]
+    assert len(faults) == report.faults["server_error"] == provider.failed["server_error"] > 0
     assert sum(row["event"] == "odd" and row["asked_again"] for row in told) == 5
     assert {row["level"] for row in faults} == {"warning"}
 
