@@ -11,16 +11,18 @@ What is overridden, and why, against TRL 1.16:
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import torch
 from accelerate.utils import gather_object
 from datasets import Dataset, Image, List
 from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.utils import RepeatSampler
 
 from corpus.errors import OneThinkerError
 from corpus.snapshots import Snapshot
@@ -58,6 +60,19 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]
         self.reserve = Reserve(keys, config.seed, self.accelerator.process_index, self.accelerator.num_processes)
         if config.engine == "vllm":
             self.vllm_generation.llm = WithMedia(self.vllm_generation.llm)
+
+    def _get_train_sampler(self, dataset: Any = None) -> RepeatSampler:
+        """TRL's order of prompts, but an epoch's is its own: TRL's goes on from the epoch before, and so a run that is
+        resumed in its second epoch would see the first one's order again."""
+        return EpochSampler(
+            lambda: int((self.state.epoch or 0.0) + 1e-6),
+            data_source=self.train_dataset if dataset is None else dataset,
+            mini_repeat_count=self.num_generations,
+            batch_size=self.args.generation_batch_size // self.num_generations,
+            repeat_count=self.num_iterations * self.args.steps_per_generation,
+            shuffle=self.shuffle_dataset,
+            seed=self.args.seed,
+        )
 
     # -- prompts and pixels ------------------------------------------------------------------------------------------
 
@@ -163,7 +178,7 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]
         return self.accelerator.gather(torch.tensor(told, device=self.accelerator.device)).unsqueeze(1)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        part = self._part([example["row"] for example in inputs])
+        part = self.part([example["row"] for example in inputs])
         if self.model.training and self.config.online_filter is not None:
             part, seen = self._filled(part)
         else:
@@ -172,7 +187,7 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]
         self._log_signal(signal)
         return learns_from(part, signal.mine, self.accelerator)
 
-    def _part(self, rows: list[Row]) -> Part:
+    def part(self, rows: list[Row]) -> Part:
         """Responses to these rows, scored. Every rank must ask for as many rows as every other."""
         self._rows = rows
         output = super()._generate_and_score_completions([{"prompt": row["prompt"], "row": row} for row in rows])
@@ -205,7 +220,7 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]
                 left_out: list[str | None] = [group.judged[0].task for group in spare[len(spare) - missing :]]
                 wanted = [*left_out, *wanted][:most]
             rows = [self.train_dataset[i]["row"] for i in self.reserve.take(wanted) for _ in range(size)]
-            part = self._part(rows)
+            part = self.part(rows)
             seen += part.judged
         self._metrics["train"]["filter/kept"].append(len(groups) / drawn)
         self._metrics["train"]["filter/unfilled"].append(missing)
@@ -268,6 +283,20 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]
             for one in reserves:
                 whole.update(one)
             self.reserve.load_state_dict({key: -(-n // self.accelerator.num_processes) for key, n in whole.items()})
+
+
+class EpochSampler(RepeatSampler):  # type: ignore[misc]
+    """TRL's sampler whose order depends on the seed and the epoch alone."""
+
+    def __init__(self, epoch: Callable[[], int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        if self.shuffle:
+            order = np.random.SeedSequence([self.seed, self._epoch()]).generate_state(1)
+            self.generator.manual_seed(int(order[0]))
+        yield from super().__iter__()
 
 
 def reward(**_: Any) -> list[float]:

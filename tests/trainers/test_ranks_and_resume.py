@@ -23,7 +23,7 @@ from trainers.comparison import curves_of
 
 REPOSITORY = Path(__file__).parents[2]
 RL = {
-    "prompts": 4, "generations": 4, "updates": 2, "engine": "transformers", "max_prompt": 2048, "max_response": 16,
+    "prompts": 4, "generations": 4, "updates": 1, "engine": "transformers", "max_prompt": 2048, "max_response": 16,
     "online_filter": None, "workers": 1, "reward_workers": 1, "learning_rate": 1e-3, "profile": "paper", "kl": 0.01,
 }  # fmt: skip
 
@@ -76,8 +76,8 @@ def test_two_ranks_fine_tune_as_one(training: Training) -> None:
 
 def test_two_ranks_learn_as_one(training: Training, taught: Path) -> None:
     told = RL | {"model": {"name": str(taught)}, "max_steps": 4, "save_steps": 4}
-    finished(start(training, "rl-1", "rl", told | {"per_device": 8}, canned=True))
-    finished(start(training, "rl-2", "rl", told | {"per_device": 4, "gpus": 2}, ranks=2, canned=True))
+    finished(start(training, "rl-1", "rl", told | {"per_device": 16}, canned=True))
+    finished(start(training, "rl-2", "rl", told | {"per_device": 8, "gpus": 2}, ranks=2, canned=True))
     states = [
         json.loads((training.root / name / "checkpoint-4" / "advantages.json").read_text()) for name in ("rl-1", "rl-2")
     ]
@@ -86,10 +86,9 @@ def test_two_ranks_learn_as_one(training: Training, taught: Path) -> None:
     assert len(states[1]["reserves"]) == 2
     one, two = curves(training, "rl-1"), curves(training, "rl-2")
     close(two["reward"], one["reward"], rel=1e-6)
-    # Which of the batch's rows make an update is drawn on each rank, so updates are compared by their batch.
-    for name in ("loss", "kl"):
-        means = [[(curve[name][i] + curve[name][i + 1]) / 2 for i in (1, 3)] for curve in (one, two)]
-        assert means[1][0] == pytest.approx(means[0][0], rel=0.05, abs=2e-3), name
+    for name in ("loss", "kl", "entropy"):
+        close(two[name], one[name], rel=1e-4, abs=1e-7)
+    close(two["grad_norm"], one["grad_norm"], rel=1e-3)
 
 
 @pytest.mark.parametrize("method", ["sft", "rl"])
@@ -97,7 +96,7 @@ def test_ten_steps_are_five_a_kill_and_five(training: Training, taught: Path, me
     if method == "sft":
         told: dict[str, Any] = PINNED | {"max_steps": 10, "save_steps": 5, "workers": 0, "schedule": "cosine"}
     else:
-        told = RL | {"model": {"name": str(taught)}, "updates": 1, "per_device": 16, "max_steps": 10, "save_steps": 5}
+        told = RL | {"model": {"name": str(taught)}, "per_device": 16, "max_steps": 10, "save_steps": 5}
         told |= {"online_filter": {"rounds": 1, "low": -1.0, "high": 0.5}}
     whole, broken = f"{method}-whole", f"{method}-broken"
     finished(start(training, whole, method, told))

@@ -1,0 +1,33 @@
+"""`onethinker reproduce`: EMA-GRPO against its rivals with a tiny model, on any laptop."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from onethinker.options import Out
+
+
+def reproduce(
+    *,
+    out: Out = Path("reproduction"),
+    seeds: Annotated[int, Parameter(help="Repetitions; intervals are over these.")] = 3,
+    sft_steps: Annotated[int, Parameter(help="Steps of the SFT cold start.")] = 150,
+    rl_steps: Annotated[int, Parameter(help="Steps of each RL run.")] = 60,
+    per_family: Annotated[int, Parameter(help="Questions drawn for each of the ten task families.")] = 6,
+) -> None:
+    """Train a tiny Qwen3-VL from scratch under five estimators; leaves tables and curves, and every run in OUT/corpus.
+
+    SFT alone against RL, the share of the gradient that each task gets, and RL without one task. Half an hour on two
+    processors with the defaults.
+
+    Example: `onethinker reproduce --out reproduction --seeds 1 --sft-steps 20 --rl-steps 4`
+    """
+    from onethinker.world import write_world
+    from trainers.reproduction import Plan
+    from trainers.reproduction import reproduce as run
+
+    plan = Plan(seeds=seeds, sft_steps=sft_steps, rl_steps=rl_steps, per_family=per_family)
+    run(out, plan, write_world(out / "world", seed=0, per_family=per_family))
+    print((out / "results.md").read_text())
+    print(f"curves: {out / 'results.svg'}   every run: onethinker sql 'from runs' --corpus {out / 'corpus'}")

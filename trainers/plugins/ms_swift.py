@@ -1,0 +1,47 @@
+"""ms-swift 4.6: our reward, and EMA-GRPO and its rivals in place of its advantages.
+
+    onethinker snapshots export NAME@V --format ms_swift --out data
+    swift rlhf --rlhf_type grpo --external_plugins trainers/plugins/ms_swift.py --reward_funcs onethinker \
+        --dataset data/NAME_image.jsonl …
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from accelerate.utils import gather_object
+from swift.rewards import ORM, orms
+from swift.rlhf_trainers.grpo_trainer import GRPOTrainer
+
+from trainers.plugins.bridge import estimator, scored, task_of
+
+_theirs = GRPOTrainer._compute_advantages
+
+
+class OneThinkerReward(ORM):  # type: ignore[misc]
+    """The reward of `--reward_funcs onethinker`, from the columns that our export writes."""
+
+    def __call__(
+        self, completions: Sequence[str], solution: Any, problem_type: Any, data_type: Any, **more: Any
+    ) -> list[float]:
+        """One reward a completion; NaN where it could not be scored."""
+        columns = {"answer": solution, "problem_type": problem_type, "data_type": data_type}
+        columns |= {name: more[name] for name in ("options", "truth") if name in more}
+        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        return [found["reward"] for found in scored(list(completions), rows)]
+
+
+def compute_advantages(
+    self: Any, samples: Any, rewards_per_func: torch.Tensor, batch_encoded_inputs: Any
+) -> torch.Tensor:
+    """All ranks' advantages, as ms-swift wants them: its own way first, for its metrics, then ours in their place."""
+    theirs = _theirs(self, samples, rewards_per_func, batch_encoded_inputs)
+    tasks = gather_object([task_of(sample.extra) for sample in samples])
+    groups = gather_object([sample.prompt_id for sample in samples])
+    rewards = (rewards_per_func * self.reward_weights.unsqueeze(0)).sum(dim=1)  # a NaN stays one, and is left out
+    values = estimator().advantages(rewards, groups, tasks, update=self.model.training)
+    return torch.as_tensor(values, dtype=theirs.dtype, device=theirs.device)
+
+
+orms["onethinker"] = OneThinkerReward
+GRPOTrainer._compute_advantages = compute_advantages
