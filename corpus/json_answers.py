@@ -6,21 +6,19 @@ Unparsed with one stable word otherwise.
 """
 
 import json
-from array import array
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
-from operator import ge
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from corpus.geometry import Floats
+from corpus.layouts import MAX_SECONDS
 from corpus.task import MAX_ANSWER_CHARACTERS, Unparsed, collector_paused
 
-MAX_SECONDS = 7 * 24 * 3600.0  # longer than any video a span can be asked about
 MAX_BOXES = 2_000
 
 # ---- the released reading -----------------------------------------------------------------------------------------
@@ -82,7 +80,6 @@ def stacked(rows: Sequence[Any], shape: tuple[int, ...]) -> tuple[Floats, NDArra
 
 _NUMBERS = ({int}, {float}, {int, float})
 _EITHER = {int, float}
-_LISTS, _FOURS = {list}, {4}
 
 
 def strict_object(text: str, keys: frozenset[str]) -> dict[str, Any]:
@@ -173,69 +170,63 @@ def strict_box(value: Any) -> list[float]:
     return found
 
 
-class Boxes(NamedTuple):
-    """Boxes by whole second or frame number: the numbers in their order, and all coordinates in one list."""
+def strict_boxes(value: Any, first: int) -> list[float]:
+    """Boxes by whole second or frame number, written "9" and no other way, from `first` on. Raises Unparsed.
 
-    frames: tuple[int, ...]
-    flat: "array[float]"  # an array and not a list of lists: small, and nothing for the cycle collector to walk
-
-    def by_frame(self) -> dict[int, list[float]]:
-        """Each frame's box."""
-        return {frame: self.flat[4 * place : 4 * place + 4].tolist() for place, frame in enumerate(self.frames)}
-
-
-def strict_boxes(value: Any, first: int) -> Boxes:
-    """Boxes by whole second or frame number, written "9" and no other way, from `first` on. Raises Unparsed."""
+    Returns number, x1, y1, x2, y2 of one box after the other, in ascending order.
+    """
     if type(value) is not dict:
         raise Unparsed("boxes_not_an_object")
     if not value:
         raise Unparsed("no_boxes")
     if len(value) > MAX_BOXES:
         raise Unparsed("too_many_boxes")
-    rows = list(value.values())
-    try:
-        if set(map(len, rows)) != _FOURS:
-            raise Unparsed("wrong_length" if set(map(type, rows)) == _LISTS else "not_a_list")
-        flat = list(chain.from_iterable(rows))
-        numbers = array("d", flat)
-    except TypeError:
-        raise Unparsed("not_a_number" if set(map(type, rows)) == _LISTS else "not_a_list") from None
+    boxes = value.values()
+    if any(type(box) is not list for box in boxes):
+        raise Unparsed("not_a_list")
+    if any(len(box) != 4 for box in boxes):
+        raise Unparsed("wrong_length")
+    flat = list(chain.from_iterable(boxes))
+    if not set(map(type, flat)) <= _EITHER:
+        raise Unparsed("not_a_number")
     if min(flat) < 0 or max(flat) > 1000:
         raise Unparsed("box_outside_image")
-    if any(map(ge, flat[0::4], flat[2::4])) or any(map(ge, flat[1::4], flat[3::4])):
+    if any(box[0] >= box[2] or box[1] >= box[3] for box in boxes):
         raise Unparsed("box_swapped_or_empty")
-    return Boxes(_frame_numbers(tuple(value), first), numbers)
+    return list(chain.from_iterable((number, *value[name]) for number, name in _frame_numbers(value, first)))
 
 
-def paired_boxes(answers: Sequence[Boxes], truths: Sequence[Boxes]) -> tuple[Floats, Floats, NDArray[np.intp], Floats]:
-    """The boxes that answers and truths have for the same frames (m, 4) twice, their row numbers and their frames."""
-    mine: list[array[float]] = []
-    theirs: list[array[float]] = []
-    frames: list[tuple[int, ...] | list[int]] = []
-    for answer, truth in zip(answers, truths, strict=True):
-        if answer.frames == truth.frames:
-            mine.append(answer.flat)
-            theirs.append(truth.flat)
-            frames.append(truth.frames)
-        else:
-            found, true = answer.by_frame(), truth.by_frame()
-            shared = [frame for frame in truth.frames if frame in found]
-            mine.append(array("d", chain.from_iterable(found[frame] for frame in shared)))
-            theirs.append(array("d", chain.from_iterable(true[frame] for frame in shared)))
-            frames.append(shared)
-    sizes = [len(some) for some in frames]
-    count = sum(sizes)
-    a, b = (np.frombuffer(b"".join(side)).reshape(-1, 4) for side in (mine, theirs))
-    rows = np.repeat(np.arange(len(sizes)), sizes)
-    return a, b, rows, np.fromiter(chain.from_iterable(frames), float, count)
-
-
-@lru_cache(maxsize=4096)
-def _frame_numbers(names: tuple[str, ...], first: int) -> tuple[int, ...]:
-    numbers = tuple(int(name) if name.isascii() and name.isdigit() and len(name) < 8 else -1 for name in names)
-    if min(numbers) < first or tuple(map(str, numbers)) != names:
+def _frame_numbers(names: Iterable[str], first: int) -> list[tuple[int, str]]:
+    numbers = sorted((int(name) if name.isascii() and name.isdigit() and len(name) < 8 else -1, name) for name in names)
+    if numbers[0][0] < first or any(str(number) != name for number, name in numbers):
         raise Unparsed("bad_frame_key")
     return numbers
+
+
+def by_number(boxes: Sequence[float]) -> dict[int, Sequence[float]]:
+    """Each number's box, of what `strict_boxes` returns."""
+    return {int(boxes[place]): boxes[place + 1 : place + 5] for place in range(0, len(boxes), 5)}
+
+
+def paired_boxes(
+    answers: Sequence[Floats], truths: Sequence[Floats]
+) -> tuple[Floats, Floats, NDArray[np.intp], Floats]:
+    """The boxes that answers and truths, as `strict_boxes` reads them, have for the same numbers.
+
+    Returns both sides' boxes (m, 4), the rows that they are of and their numbers.
+    """
+    (mine, _, names), (theirs, rows, true_names) = map(_stacked_boxes, (answers, truths))
+    at = np.searchsorted(names, true_names)
+    at[at == len(names)] = 0
+    there = np.flatnonzero(names[at] == true_names) if len(names) else np.zeros(0, dtype=np.intp)
+    return mine[at[there], 1:], theirs[there, 1:], rows[there], theirs[there, 0]
+
+
+def _stacked_boxes(tracks: Sequence[Floats]) -> tuple[Floats, NDArray[np.intp], Floats]:
+    """All boxes with their numbers (m, 5), the row that each is of, and a name of its own for each, ascending."""
+    boxes = np.concatenate([np.zeros(0), *tracks]).reshape(-1, 5)
+    rows = np.repeat(np.arange(len(tracks)), [len(track) // 5 for track in tracks])
+    return boxes, rows, rows * 1e8 + boxes[:, 0]
 
 
 def strict_points(value: Any) -> list[float]:

@@ -5,10 +5,14 @@ The whole text must be that one number; `5 or 6` and `the answer is 5` are not n
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
 from fractions import Fraction
+from typing import NamedTuple
 
-from corpus.task import Unparsed
+import numpy as np
+
+from corpus.geometry import Floats
+from corpus.task import Readings, Scores, Unparsed
 
 MAX_CHARACTERS = 100
 
@@ -71,8 +75,7 @@ _SAME_UNIT = {
 KNOWN_UNITS = frozenset(_SAME_UNIT.values()) | {"", "%", "mg", "ml", "dm", "dollar", "unit", "°C", "°F", "km/h", "m/s"}
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(NamedTuple):
     """A number with its unit in one spelling ("" where there is none); a percent is not divided by 100."""
 
     value: float
@@ -147,9 +150,29 @@ def comparable(answer: Quantity, truth: Quantity) -> list[tuple[float, float]]:
     return [(answer.value, truth.value), (answer.value, truth.value / 100)]
 
 
-def equal_at_two_decimals(answer: float, truth: float) -> bool:
-    """Equal when rounded to two decimals; below 0.1, to two significant digits of the truth."""
-    places = 2
-    if 0 < abs(truth) < 0.1:
-        places = min(1 - math.floor(math.log10(abs(truth))), 300)
-    return round(answer, places) == round(truth, places)
+def scores_of_numbers(read: Readings, right: Callable[[Floats, Floats], Floats]) -> Scores:
+    """Scores of quantities by `right(answers, truths)`, units agreeing; the better reading of a percent counts."""
+    answers, truths = (np.array([number.value for number in side], dtype=float) for side in (read.answers, read.truths))
+    best = right(answers, truths)
+    for row, (answer, truth) in enumerate(zip(read.answers, read.truths, strict=True)):
+        if not answer.unit and not truth.unit:
+            continue
+        if not units_agree(answer, truth) and not answer.percent and not truth.percent:
+            read.reasons[read.rows[row]] = "unit_differs"
+            best[row] = 0.0
+        else:
+            pairs = np.array(comparable(answer, truth))
+            best[row] = right(pairs[:, 0], pairs[:, 1]).max()
+    return read.scores(best)
+
+
+def equal_at_two_decimals(answers: Floats, truths: Floats) -> Floats:
+    """1 where equal when rounded to two decimals, else 0; below 0.1, to two significant digits of the truth."""
+    equal = answers == truths
+    near = ~equal & (np.abs(answers - truths) < 0.02)  # what is farther apart can not become equal
+    for row in np.flatnonzero(near):
+        truth, places = float(truths[row]), 2
+        if 0 < abs(truth) < 0.1:
+            places = min(1 - math.floor(math.log10(abs(truth))), 300)
+        equal[row] = round(float(answers[row]), places) == round(truth, places)
+    return np.where(equal, 1.0, 0.0)

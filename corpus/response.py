@@ -53,12 +53,17 @@ def final_answer(text: str) -> tuple[float, str | None, str | None]:
     opened = text.find(THINK)
     well_formed = (
         0 <= opened < closed
-        and text.find(THINK, opened + 1) < 0
-        and text.find(END_THINK) == closed
         and not text[:opened].strip()
         and not text[behind:start].strip()
+        and not _holds_think_tags(text, opened + len(THINK), closed)
     )
     return float(well_formed), body, None
+
+
+def _holds_think_tags(text: str, start: int, end: int) -> bool:
+    if text.find(">", start, end) < 0:  # one character is found many times faster than a word
+        return False
+    return text.find(THINK, start, end) >= 0 or text.find(END_THINK, start, end) >= 0
 
 
 def split_released(text: str) -> tuple[float, str]:

@@ -19,7 +19,7 @@ from corpus.tasks import task, tasks
 
 VERSION = 1  # of what all tasks share: how a response is taken apart, how a reward is put together; verdicts name it
 ACCURACY_SHARE, FORMAT_SHARE = 0.9, 0.1
-ROWS = 1024  # scored at a time: what is parsed of them stays near the processor, and a long table costs no memory
+ROWS = 2048  # scored at a time: what is parsed of them stays near the processor, and a long table costs no memory
 COMPONENTS = pa.map_(pa.string(), pa.float64())
 SCHEMA = pa.schema(
     [
@@ -92,7 +92,8 @@ def _scored(table: pa.Table, rules: Profile, profile: str) -> pa.Table:
         scores: Scores = getattr(rules.find(name), profile)(batch)
         accuracy[rows], structure[rows] = scores.accuracy, scores.structure
         for row, reason in zip(rows.tolist(), scores.reasons, strict=True):
-            reasons[row] = reason or reasons[row]
+            if reason:
+                reasons[row] = reason
         if scores.components:
             parts.append((rows, scores.components))
     if not rules.missing_is_null:
@@ -123,6 +124,8 @@ def _columns(table: pa.Table) -> dict[str, list[Any]]:
 
 def _by_type(names: list[str | None]) -> dict[str, np.ndarray[Any, Any]]:
     groups: dict[str, list[int]] = {}
+    if len(set(names)) == 1:
+        return {names[0] or "": np.arange(len(names))}
     for row, name in enumerate(names):
         groups.setdefault(name or "", []).append(row)
     return {name: np.array(rows, dtype=np.intp) for name, rows in groups.items()}

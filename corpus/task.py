@@ -192,40 +192,36 @@ class Task:
 
     def readings(self, batch: Batch) -> Readings:
         """Every answer and every truth of a batch through `read`; a truth that comes again is read once."""
-        answers, truths, rows, unreadable = [], [], [], []
-        reasons: list[str | None] = [None] * len(batch)
-        with collector_paused():
-            last: tuple[str | None, str] | None = None  # traces of one sample usually follow one another
-            known = None
-            for row, answer in enumerate(batch.answers):
-                data_type = batch.data_types[row]
-                if last != (batch.truths[row], data_type):
-                    last = (batch.truths[row], data_type)
-                    known = self._known_truth(*last)
-                if known is None:
-                    reasons[row] = TRUTH_UNREADABLE
-                    unreadable.append(row)
-                elif answer is not None:
-                    try:
-                        answers.append(self.read(answer, data_type))
-                    except Unparsed as error:
-                        reasons[row] = error.reason
-                    else:
-                        truths.append(known)
-                        rows.append(row)
-        return Readings(answers, truths, np.array(rows, dtype=np.intp), unreadable, reasons)
+        asked = list(zip(batch.truths, batch.data_types, strict=True))
+        fresh = [row for row, one in enumerate(asked) if not row or one != asked[row - 1]]  # traces of one sample
+        with collector_paused():  # usually follow one another
+            truths = self.read_truths([asked[row][0] for row in fresh], [asked[row][1] for row in fresh])
+            answers = self.read_many(batch.answers, batch.data_types)
+        known = [None if isinstance(truth, Unparsed) else truth for truth in truths]
+        if len(fresh) < len(asked):
+            known = [known[place - 1] for place in np.searchsorted(fresh, range(len(asked)), side="right")]
+        reasons = [error.reason if isinstance(error, Unparsed) else None for error in answers]
+        unreadable = [row for row, truth in enumerate(known) if truth is None]
+        for row in unreadable:
+            reasons[row] = TRUTH_UNREADABLE
+        rows = [row for row, answer in enumerate(answers) if answer is not None and reasons[row] is None]
+        return Readings(
+            [answers[row] for row in rows], [known[row] for row in rows], np.array(rows, np.intp), unreadable, reasons
+        )
 
-    def _known_truth(self, text: str | None, data_type: str) -> Any:
-        if text is None:
-            return None
+    def read_many(self, texts: Sequence[str | None], data_types: Sequence[str]) -> list[Any]:
+        """Each text through `read`: what it holds, the Unparsed that says why not, or None where there is no text."""
+        return [None if text is None else self._tried(text, kind) for text, kind in zip(texts, data_types, strict=True)]
+
+    def _tried(self, text: str, data_type: str) -> Any:
         try:
-            return self.read_truth(text, data_type)
-        except Unparsed:
-            return None
+            return self.read(text, data_type)
+        except Unparsed as error:
+            return error.with_traceback(None)
 
-    def read_truth(self, text: str, data_type: str) -> Any:
-        """What a true answer holds; as an answer is read, where a task does not say otherwise."""
-        return self.read(text, data_type)
+    def read_truths(self, texts: Sequence[str | None], data_types: Sequence[str]) -> list[Any]:
+        """What true answers hold; as answers are read, where a task does not say otherwise."""
+        return self.read_many(texts, data_types)
 
     # -- showing -----------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from corpus.numbers import Quantity, comparable, equal_at_two_decimals, read_number, units_agree
+from corpus.numbers import Quantity, equal_at_two_decimals, read_number, scores_of_numbers
 from corpus.task import Batch, Example, Scores, Task, modality
 
 
@@ -55,11 +55,4 @@ class Numerical(Task):
 
     def strict(self, batch: Batch) -> Scores:
         """Equality at two decimals, units agreeing."""
-        read = self.readings(batch)
-        equal = np.zeros(len(read.rows))
-        for row, (answer, truth) in enumerate(zip(read.answers, read.truths, strict=True)):
-            if not units_agree(answer, truth) and not answer.percent and not truth.percent:
-                read.reasons[read.rows[row]] = "unit_differs"
-            else:
-                equal[row] = any(equal_at_two_decimals(mine, theirs) for mine, theirs in comparable(answer, truth))
-        return read.scores(equal)
+        return scores_of_numbers(self.readings(batch), equal_at_two_decimals)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from corpus.numbers import Quantity, comparable, equal_at_two_decimals, read_number, units_agree
+from corpus.geometry import Floats
+from corpus.numbers import Quantity, equal_at_two_decimals, read_number, scores_of_numbers
 from corpus.task import Batch, Example, Scores, Task, modality
 from corpus.tasks.numerical import released_number
 
@@ -56,19 +57,12 @@ class Regression(Task):
 
     def strict(self, batch: Batch) -> Scores:
         """Mean relative accuracy in full precision; where the truth is 0, whether the answer is 0 at two decimals."""
-        read = self.readings(batch)
-        best = np.zeros(len(read.rows))
-        for row, (answer, truth) in enumerate(zip(read.answers, read.truths, strict=True)):
-            if not units_agree(answer, truth) and not answer.percent and not truth.percent:
-                read.reasons[read.rows[row]] = "unit_differs"
-            else:
-                best[row] = max(relative_accuracy(mine, theirs) for mine, theirs in comparable(answer, truth))
-        return read.scores(best)
+        return scores_of_numbers(self.readings(batch), relative_accuracy)
 
 
-def relative_accuracy(answer: float, truth: float) -> float:
+def relative_accuracy(answers: Floats, truths: Floats) -> Floats:
     """Share of the ten thresholds that 1 − |answer − truth| / |truth| is above."""
-    if truth == 0:
-        return float(equal_at_two_decimals(answer, truth))
-    error = abs(answer - truth) / abs(truth)
-    return float((error < _MARGINS - _ROUNDING).mean())
+    with np.errstate(all="ignore"):
+        errors = np.abs(answers - truths) / np.abs(truths)
+    shares: Floats = (errors[:, None] < _MARGINS - _ROUNDING).mean(axis=1)
+    return np.where(truths == 0, equal_at_two_decimals(answers, truths), shares)

@@ -5,8 +5,7 @@ Answer   {"boxes": [x1, y1, x2, y2], "positive_points": [3×[x, y]], "negative_p
 Reward   image ½ box IoU + ¼ positive + ¼ negative; video 0.3 box IoU + 0.3 time + 0.2 positive + 0.2 negative
 """
 
-from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,16 @@ from pydantic import BaseModel
 from corpus.canvas import Canvas
 from corpus.geometry import Floats, box_iou, closeness, match_distance
 from corpus.json_answers import floats, objects, points, stacked, strict_box, strict_object, strict_points, strict_time
+from corpus.json_task import JsonTask, table
+from corpus.layouts import BOX, MOMENT, POINT
 from corpus.masks import MalformedMask, MaskTruth, mask_truth
-from corpus.task import CHANCE_OVERLAP, TRUTH_UNREADABLE, Batch, Example, Scores, Task, modality
+from corpus.task import CHANCE_OVERLAP, TRUTH_UNREADABLE, Batch, Example, Scores, modality
 
 IMAGE_KEYS = frozenset({"boxes", "positive_points", "negative_points"})
 VIDEO_KEYS = IMAGE_KEYS | {"time"}
 SIGMA = 50.0  # of point distances, in 1000ths of the picture
 TIME_SCALE_S = 2.0
+_NO_TIME = (0.0,)
 HIT = 0.5  # the box IoU from which on points and time count in full; below it they count in proportion
 IMAGE_WEIGHTS = (0.5, 0.0, 0.25, 0.25)  # box, time, positive, negative
 VIDEO_WEIGHTS = (0.3, 0.3, 0.2, 0.2)
@@ -48,7 +50,7 @@ class Prompt(BaseModel):
     time: float | None = None
 
 
-class Segmentation(Task):
+class Segmentation(JsonTask):
     """What one would click on to have the object cut out."""
 
     name = "segmentation"
@@ -85,21 +87,24 @@ class Segmentation(Task):
         """Image or video segmentation."""
         return f"{modality(sample)} segmentation"
 
-    def read(self, text: str, data_type: str) -> "array[float]":
-        """Box, positive and negative points and time as 17 numbers in a row; an image's time is 0."""
+    def read(self, text: str, data_type: str) -> list[float]:
+        """Box, positive and negative points and, for a video, the time: 16 or 17 numbers."""
         video = modality({"data_type": data_type}) == "video"
         found = strict_object(text, VIDEO_KEYS if video else IMAGE_KEYS)
-        time = strict_time(found["time"]) if video else 0.0
+        time = [strict_time(found["time"])] if video else []
         box = strict_box(found["boxes"])
-        on, off = strict_points(found["positive_points"]), strict_points(found["negative_points"])
-        return array("d", (*box, *on, *off, time))
+        return [*box, *strict_points(found["positive_points"]), *strict_points(found["negative_points"]), *time]
+
+    def kinds(self, count: int) -> str:
+        """A box, six points and perhaps a moment."""
+        return BOX + POINT * 6 + MOMENT * (count - 16)
 
     def parse(self, text: str, data_type: str = "image") -> Prompt:
         """The box, the points and the time that a body text holds. Raises Unparsed."""
         row = self.read(text, data_type)
         pairs = [(row[place], row[place + 1]) for place in range(4, 16, 2)]
-        time = row[16] if modality({"data_type": data_type}) == "video" else None
-        return Prompt(boxes=row[:4].tolist(), positive_points=pairs[:3], negative_points=pairs[3:], time=time)
+        time = row[16] if len(row) > 16 else None
+        return Prompt(boxes=row[:4], positive_points=pairs[:3], negative_points=pairs[3:], time=time)
 
     def paper(self, batch: Batch) -> Scores:
         """Distances to the annotator's own points; 0.5 of structure for numbers in the right places."""
@@ -125,7 +130,7 @@ class Segmentation(Task):
     def strict(self, batch: Batch) -> Scores:
         """Points and time count only as far as the box is right; masks judge where the source has them."""
         read = self.readings(batch)
-        answers, truths = (np.frombuffer(b"".join(side)).reshape(-1, 17) for side in (read.answers, read.truths))
+        answers, truths = _rows(read.answers), _rows(read.truths)
         masks = [mask_truth(source) if source else None for source in (batch.sources[row] for row in read.rows)]
         kinds = [modality({"data_type": batch.data_types[row]}) for row in read.rows]
         parts = _parts_by_points(answers, truths)
@@ -157,6 +162,11 @@ class Segmentation(Task):
             canvas.point(point, positive=False, at_s=answer.time)
         if answer.time is not None:
             canvas.span(answer.time, answer.time)
+
+
+def _rows(readings: Sequence[Sequence[float]]) -> Floats:
+    """Readings as the rows of one array (n, 17), an image's time 0."""
+    return table([part for row in readings for part in (row, _NO_TIME[len(row) - 16 :])], 17)
 
 
 def _released_kind(data_type: str) -> str:

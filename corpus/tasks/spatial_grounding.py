@@ -13,7 +13,9 @@ from pydantic import BaseModel
 from corpus.canvas import Canvas
 from corpus.geometry import above_chance, box_iou
 from corpus.json_answers import floats, objects, stacked, strict_box, strict_object
-from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores, Task
+from corpus.json_task import JsonTask, table
+from corpus.layouts import BOX
+from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores
 
 KEYS = frozenset({"boxes"})
 
@@ -24,7 +26,7 @@ class Place(BaseModel):
     boxes: tuple[float, float, float, float]
 
 
-class SpatialGrounding(Task):
+class SpatialGrounding(JsonTask):
     """One box for one described object."""
 
     name = "spatial grounding"
@@ -44,14 +46,19 @@ class SpatialGrounding(Task):
         """Always spatial grounding."""
         return "spatial grounding"
 
-    def read(self, text: str, data_type: str) -> dict[str, Any]:
-        """{"boxes": [x1, y1, x2, y2]}; a list of just one box is that box, since some released rows have it so."""
-        found = strict_object(text, KEYS)
-        boxes = found["boxes"]
-        if type(boxes) is list and len(boxes) == 1 and type(boxes[0]) is list:
-            found["boxes"] = boxes = boxes[0]
-        strict_box(boxes)
-        return found
+    def read(self, text: str, data_type: str) -> list[float]:
+        """The box's edges; a list of just one box is that box, since some released rows have it so."""
+        boxes = strict_object(text, KEYS)["boxes"]
+        nested = type(boxes) is list and len(boxes) == 1 and type(boxes[0]) is list
+        return strict_box(boxes[0] if nested else boxes)
+
+    def kinds(self, count: int) -> str:
+        """A box."""
+        return BOX
+
+    def parse(self, text: str, data_type: str = "image") -> Place:
+        """The box that a body text holds. Raises Unparsed."""
+        return Place(boxes=self.read(text, data_type))
 
     def paper(self, batch: Batch) -> Scores:
         """Box IoU of any four numbers; 0.5 of structure for any four numbers."""
@@ -63,9 +70,7 @@ class SpatialGrounding(Task):
     def strict(self, batch: Batch) -> Scores:
         """Box IoU of two proper boxes, from a tenth on."""
         read = self.readings(batch)
-        boxes = np.array([found["boxes"] for found in read.answers], dtype=np.float64).reshape(-1, 4)
-        true_boxes = np.array([found["boxes"] for found in read.truths], dtype=np.float64).reshape(-1, 4)
-        overlap = box_iou(boxes, true_boxes)
+        overlap = box_iou(table(read.answers, 4), table(read.truths, 4))
         return read.scores(above_chance(overlap, CHANCE_OVERLAP), iou=overlap)
 
     def draw(self, canvas: Canvas, answer: Place) -> None:

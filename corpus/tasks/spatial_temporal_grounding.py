@@ -12,8 +12,19 @@ from pydantic import BaseModel
 
 from corpus.canvas import Canvas
 from corpus.geometry import above_chance, box_iou, row_means, span_iou
-from corpus.json_answers import floats, objects, paired_boxes, stacked, strict_boxes, strict_object, strict_span
-from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores, Task
+from corpus.json_answers import (
+    by_number,
+    floats,
+    objects,
+    paired_boxes,
+    stacked,
+    strict_boxes,
+    strict_object,
+    strict_span,
+)
+from corpus.json_task import JsonTask, table
+from corpus.layouts import SECOND, SPAN
+from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores
 from corpus.tasks.tracking import shared_keys, track_structure
 
 KEYS = frozenset({"time", "boxes"})
@@ -26,7 +37,7 @@ class Tube(BaseModel):
     boxes: dict[int, tuple[float, float, float, float]]
 
 
-class SpatialTemporalGrounding(Task):
+class SpatialTemporalGrounding(JsonTask):
     """A span, and a box for each whole second in it."""
 
     name = "spatial-temporal grounding"
@@ -61,16 +72,19 @@ class SpatialTemporalGrounding(Task):
         """Always spatio-temporal grounding."""
         return "spatio-temporal grounding"
 
-    def read(self, text: str, data_type: str) -> dict[str, Any]:
-        """{"time": [start, end], "boxes": {"9": box, …}}."""
+    def read(self, text: str, data_type: str) -> list[float]:
+        """Start and end, then second and box of one second after the other."""
         found = strict_object(text, KEYS)
-        strict_span(found["time"])
-        return {"time": found["time"], "boxes": strict_boxes(found["boxes"], first=0)}
+        return [*strict_span(found["time"]), *strict_boxes(found["boxes"], first=0)]
+
+    def kinds(self, count: int) -> str:
+        """A span and seconds."""
+        return SPAN + SECOND * (count // 5)
 
     def parse(self, text: str, data_type: str = "video") -> Tube:
         """The tube that a body text holds. Raises Unparsed."""
         found = self.read(text, data_type)
-        return Tube(time=found["time"], boxes=found["boxes"].by_frame())
+        return Tube(time=found[:2], boxes=by_number(found[2:]))
 
     def paper(self, batch: Batch) -> Scores:
         """Half span IoU, half mean box IoU over the keys that both have, so that a missing second costs nothing."""
@@ -85,15 +99,12 @@ class SpatialTemporalGrounding(Task):
         """Half span IoU, half mean box IoU over the seconds of either side, one that only one side names counting 0."""
         read = self.readings(batch)
         count = len(read.rows)
-        spans, true_spans = (
-            np.array([found["time"] for found in side], dtype=float).reshape(-1, 2)
-            for side in (read.answers, read.truths)
-        )
-        tubes, true_tubes = ([found["boxes"] for found in side] for side in (read.answers, read.truths))
+        spans, true_spans = (table([found[:2] for found in side], 2) for side in (read.answers, read.truths))
+        tubes, true_tubes = ([found[2:] for found in side] for side in (read.answers, read.truths))
         boxes, true_boxes, rows, _ = paired_boxes(tubes, true_tubes)
         tiou, overlaps = span_iou(spans, true_spans), box_iou(boxes, true_boxes)
         shared = np.bincount(rows, minlength=count)
-        named = np.array([len(a.frames) + len(t.frames) for a, t in zip(tubes, true_tubes, strict=True)], dtype=float)
+        named = np.array([(len(a) + len(t)) // 5 for a, t in zip(tubes, true_tubes, strict=True)], dtype=float)
         seconds = np.maximum(named - shared, 1)
         counted = np.bincount(rows, weights=above_chance(overlaps, CHANCE_OVERLAP), minlength=count) / seconds
         mean_iou = np.bincount(rows, weights=overlaps, minlength=count) / seconds

@@ -13,7 +13,9 @@ from pydantic import BaseModel
 from corpus.canvas import Canvas
 from corpus.geometry import above_chance, span_iou
 from corpus.json_answers import floats, objects, stacked, strict_object, strict_span
-from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores, Task
+from corpus.json_task import JsonTask, table
+from corpus.layouts import SPAN
+from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores
 
 KEYS = frozenset({"time"})
 
@@ -24,7 +26,7 @@ class Span(BaseModel):
     time: tuple[float, float]
 
 
-class TemporalGrounding(Task):
+class TemporalGrounding(JsonTask):
     """One span of seconds for one described event."""
 
     name = "temporal grounding"
@@ -44,11 +46,17 @@ class TemporalGrounding(Task):
         """Always temporal grounding."""
         return "temporal grounding"
 
-    def read(self, text: str, data_type: str) -> dict[str, Any]:
-        """{"time": [start, end]}."""
-        found = strict_object(text, KEYS)
-        strict_span(found["time"])
-        return found
+    def read(self, text: str, data_type: str) -> list[float]:
+        """Start and end."""
+        return strict_span(strict_object(text, KEYS)["time"])
+
+    def kinds(self, count: int) -> str:
+        """A span."""
+        return SPAN
+
+    def parse(self, text: str, data_type: str = "video") -> Span:
+        """The span that a body text holds. Raises Unparsed."""
+        return Span(time=self.read(text, data_type))
 
     def paper(self, batch: Batch) -> Scores:
         """Span IoU of any two numbers; 0.5 of structure for any two numbers."""
@@ -60,9 +68,7 @@ class TemporalGrounding(Task):
     def strict(self, batch: Batch) -> Scores:
         """Span IoU of two proper spans, from a tenth on."""
         read = self.readings(batch)
-        spans = np.array([found["time"] for found in read.answers], dtype=np.float64).reshape(-1, 2)
-        true_spans = np.array([found["time"] for found in read.truths], dtype=np.float64).reshape(-1, 2)
-        overlap = span_iou(spans, true_spans)
+        overlap = span_iou(table(read.answers, 2), table(read.truths, 2))
         return read.scores(above_chance(overlap, CHANCE_OVERLAP), tiou=overlap)
 
     def draw(self, canvas: Canvas, answer: Span) -> None:

@@ -4,7 +4,7 @@ Answer   {"boxes": {"1": [x1, y1, x2, y2], "2": [..], …}}, 0–1000, one box a
 Reward   mean box IoU over the true frames, a missing frame counting 0
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,10 @@ from pydantic import BaseModel
 
 from corpus.canvas import Canvas
 from corpus.geometry import above_chance, box_iou, row_means
-from corpus.json_answers import floats, objects, paired_boxes, stacked, strict_boxes, strict_object
-from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores, Task, Unparsed
+from corpus.json_answers import by_number, floats, objects, paired_boxes, stacked, strict_boxes, strict_object
+from corpus.json_task import JsonTask
+from corpus.layouts import FRAME
+from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores, Unparsed
 
 KEYS = frozenset({"boxes"})
 GIVEN = 1  # the key of the frame whose box the question gives away
@@ -25,7 +27,7 @@ class Track(BaseModel):
     boxes: dict[int, tuple[float, float, float, float]]
 
 
-class Tracking(Task):
+class Tracking(JsonTask):
     """One box a second for the object given in the first frame."""
 
     name = "tracking"
@@ -56,21 +58,24 @@ class Tracking(Task):
         """Always tracking."""
         return "tracking"
 
-    def read(self, text: str, data_type: str) -> dict[str, Any]:
-        """{"boxes": {"1": box, "2": box, …}}."""
-        found = strict_object(text, KEYS)
-        return {"boxes": strict_boxes(found["boxes"], first=GIVEN)}
+    def read(self, text: str, data_type: str) -> list[float]:
+        """Frame number and box of one frame after the other."""
+        return strict_boxes(strict_object(text, KEYS)["boxes"], first=GIVEN)
+
+    def kinds(self, count: int) -> str:
+        """Frames."""
+        return FRAME * (count // 5)
 
     def parse(self, text: str, data_type: str = "video") -> Track:
         """The track that a body text holds. Raises Unparsed."""
-        return Track(boxes=self.read(text, data_type)["boxes"].by_frame())
+        return Track(boxes=by_number(self.read(text, data_type)))
 
-    def read_truth(self, text: str, data_type: str) -> dict[str, Any]:
+    def read_truths(self, texts: Sequence[str | None], data_types: Sequence[str]) -> list[Any]:
         """A truth needs a frame beyond the given one, or there is nothing to score."""
-        found = self.read(text, data_type)
-        if not set(found["boxes"].frames) - {GIVEN}:
-            raise Unparsed("only_the_given_frame")
-        return found
+        found = self.read_many(texts, data_types)
+        return [
+            None if track is None or isinstance(track, Unparsed) or track[-5] <= GIVEN else track for track in found
+        ]
 
     def paper(self, batch: Batch) -> Scores:
         """Mean IoU over the true frames, the given one too; structure for four numbers a box and for shared keys."""
@@ -82,10 +87,9 @@ class Tracking(Task):
         """Mean IoU over the true frames but the given one, boxes counting from a tenth of overlap on."""
         read = self.readings(batch)
         count = len(read.rows)
-        tracks, true_tracks = ([found["boxes"] for found in side] for side in (read.answers, read.truths))
-        boxes, true_boxes, rows, frames = paired_boxes(tracks, true_tracks)
+        boxes, true_boxes, rows, frames = paired_boxes(read.answers, read.truths)
         overlaps, scored = box_iou(boxes, true_boxes), frames != GIVEN
-        wanted = np.array([len(track.frames) - (GIVEN in track.frames) for track in true_tracks], dtype=float)
+        wanted = np.array([len(truth) // 5 - (truth[0] == GIVEN) for truth in read.truths], dtype=float)
         answered, mean_iou, accuracy = (
             np.bincount(rows, weights=values * scored, minlength=count) / np.maximum(wanted, 1)
             for values in (np.ones(len(rows)), overlaps, above_chance(overlaps, CHANCE_OVERLAP))

@@ -1,0 +1,164 @@
+"""JSON answers read by the hundred: those that differ in nothing but their digits, with numpy instead of a parser.
+
+A text without its digits is its shape. Where texts have the same shape and numbers at the same places of it, one JSON
+parse tells what all of them hold: the parse of a probe, a text with that shape whose numbers are 1, 2, 3 and so on, so
+that each can be found again in what was read of it. What is left to check is what digits can still spoil: a leading
+zero, a number out of its range, a box whose edges are swapped, a key that comes again. A text that fails here, or whose
+shape is new, is for the parser, which also knows the reason.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corpus.geometry import Floats
+
+MAX_SECONDS = 7 * 24 * 3600.0  # longer than any video a span can be asked about
+SPAN, MOMENT, BOX, POINT = "se", "t", "xyXY", "pp"
+SECOND, FRAME = "k" + BOX, "f" + BOX  # boxes by second from 0 on and by frame from 1 on, in ascending order
+
+_MOST = {**dict.fromkeys("set", MAX_SECONDS), **dict.fromkeys("xyXYp", 1000.0), **dict.fromkeys("kf", 9_999_999.0)}
+
+_DIGITS = b"0123456789"
+_GAP = b"\0"  # between texts; no JSON has it
+_LONGEST = 9  # digits of one number before or after the point: 604800.123456789 is still exact in a float
+_CHARACTERS = 20_000  # of one text
+_AT_ONCE = 200_000  # characters: what is made of them stays near the processor
+_KNOWN = 4096  # shapes remembered
+
+Ints = NDArray[np.intp]
+
+
+class Layout(NamedTuple):
+    """Where the numbers of a shape stand and which is which; a run is a stretch of digits."""
+
+    places: Ints  # of each run, in the shape
+    whole: Ints  # the run of each number's digits before the point, in the order of the reading
+    first: float  # the least that the first number may be; the others have no minus sign and so are 0 at least
+    most: Floats
+    smaller: Ints  # numbers, each of which must be below the one at the same place in `larger`
+    larger: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads texts of one kind. `read` parses one (ValueError: can not), `kinds` names the numbers by their count."""
+
+    read: Callable[[str], Sequence[float]]
+    kinds: Callable[[int], str]
+    known: dict[bytes, Layout | None] = field(default_factory=dict)
+
+    def read_alike(self, texts: Sequence[str | None]) -> list[Floats | None]:
+        """What `read` would return, as arrays, of the texts that are like others before; None for all others."""
+        plain = [text if text and len(text) <= _CHARACTERS and "\0" not in text else "" for text in texts]
+        step = 1 + _AT_ONCE * len(plain) // (1 + sum(map(len, plain)))
+        found: list[Floats | None] = []
+        for start in range(0, len(plain), step):
+            found += self._read(plain[start : start + step])
+        return found
+
+    def _read(self, texts: list[str]) -> list[Floats | None]:
+        joined = _GAP.join([text.encode("utf-8", "replace") for text in texts])
+        shapes = joined.translate(None, _DIGITS).split(_GAP)
+        runs = _runs(np.frombuffer(joined, np.uint8))
+        sizes = np.array([len(shape) + 1 for shape in shapes])
+        ends = np.cumsum(sizes)  # of the shapes, as they stand one after the other
+        lasts = np.searchsorted(runs.places, ends)
+        counts = np.diff(lasts, prepend=0)
+        firsts = lasts - counts
+        places = runs.places - np.repeat(ends - sizes, counts)
+        odd = set(np.searchsorted(lasts, np.flatnonzero(runs.odd), side="right").tolist())
+        groups: dict[tuple[bytes, int], list[int]] = {}
+        for row, of in enumerate(zip(shapes, counts.tolist(), strict=True)):
+            groups.setdefault(of, []).append(row)
+        found: list[Floats | None] = [None] * len(texts)
+        for (shape, count), rows in groups.items():
+            first = firsts[rows][:, None]
+            there = places[first + np.arange(count)]
+            layout = self._layout(shape, there[0], often=len(rows) > 1) if count else None
+            if layout is not None and len(layout.places) == count:
+                numbers = runs.values[first + layout.whole]
+                sound = (there == layout.places).all(axis=1) & _within(layout, numbers)
+                for row, good, values in zip(rows, sound.tolist(), numbers, strict=True):
+                    if good and row not in odd:
+                        found[row] = values
+        return found
+
+    def _layout(self, shape: bytes, places: Ints, often: bool) -> Layout | None:
+        """The layout of a shape, learnt when the shape is met again: one that never is would not be worth it."""
+        if len(self.known) >= _KNOWN:
+            self.known.clear()
+        layout = self.known.get(shape)
+        if layout is not None:
+            return layout
+        again, tried = often or shape in self.known, shape + _GAP + places.tobytes()
+        if again and tried not in self.known:
+            layout = self._learnt(shape, places.tolist())
+            self.known[tried] = None
+        self.known[shape] = layout
+        return layout
+
+    def _learnt(self, shape: bytes, places: list[int]) -> Layout | None:
+        edges = [0, *places, len(shape)]
+        pieces = [shape[start:end].decode("utf-8", "replace") for start, end in pairwise(edges)]
+        probe = pieces[0] + "".join(f"{number}{piece}" for number, piece in enumerate(pieces[1:], 1))
+        # 7 and 8 in a "7.8" are the runs of one number
+        names = {float(found[0]): found[0].split(".") for found in re.finditer(r"\d+(?:\.\d+)?", probe)}
+        try:
+            read = [names[value] for value in self.read(probe)]
+        except (ValueError, KeyError):
+            return None
+        used = sorted(int(run) for name in read for run in name)
+        if used != list(range(1, len(places) + 1)):
+            return None
+        return Layout(np.array(places), np.array([int(name[0]) - 1 for name in read]), *_bounds(self.kinds(len(read))))
+
+
+class _Runs(NamedTuple):
+    """Every stretch of digits in a text."""
+
+    places: Ints  # how many other characters come before it
+    values: Floats  # of the number that begins with it
+    odd: NDArray[np.bool_]  # too long, or led by a zero that does not belong there
+
+
+def _runs(text: NDArray[np.uint8]) -> _Runs:
+    digits = text - np.uint8(ord("0"))  # below "0" it wraps round
+    inside = np.zeros(len(text) + 2, dtype=bool)
+    np.less(digits, 10, out=inside[1:-1])
+    edges = np.flatnonzero(inside[1:] != inside[:-1])
+    starts, ends = edges[0::2], edges[1::2]
+    lengths = ends - starts
+    values = digits[ends - 1].astype(np.float64)
+    for place in range(1, min(int(lengths.max(initial=0)), _LONGEST)):
+        longer = lengths > place
+        values += np.where(longer, digits[ends - 1 - place], 0) * 10.0**place
+    odd = (digits[starts] == 0) & (lengths > 1)
+    after = np.flatnonzero((starts[1:] - ends[:-1] == 1) & (text[starts[1:] - 1] == ord("."))) + 1
+    odd[after] = False
+    odd |= lengths > _LONGEST
+    scale = 10.0 ** np.minimum(lengths[after], _LONGEST)
+    values[after - 1] = (values[after - 1] * scale + values[after]) / scale
+    return _Runs(starts - (np.cumsum(lengths) - lengths), values, odd)
+
+
+def _within(layout: Layout, numbers: Floats) -> NDArray[np.bool_]:
+    """Which rows keep to the bounds of their layout."""
+    in_order = (numbers[:, layout.smaller] < numbers[:, layout.larger]).all(axis=1)
+    within: NDArray[np.bool_] = (numbers <= layout.most).all(axis=1) & (numbers[:, 0] >= layout.first) & in_order
+    return within
+
+
+@lru_cache(maxsize=512)
+def _bounds(kinds: str) -> tuple[float, Floats, Ints, Ints]:
+    ahead = {"s": 1, "x": 2, "y": 2}
+    pairs = [(place, place + ahead[kind]) for place, kind in enumerate(kinds) if kind in ahead]
+    pairs += pairwise(place for place, kind in enumerate(kinds) if kind in "kf")
+    smaller, larger = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
+    return float(kinds[0] == "f"), np.array([_MOST[kind] for kind in kinds]), smaller, larger
