@@ -48,11 +48,13 @@ def features() -> "datasets.Features":
     """
     import datasets
 
+    from corpus.pictures import Picture
+
     text = datasets.Value("string")
     return datasets.Features(
         {
             "messages": datasets.List({"role": text, "content": datasets.List({"type": text, "text": text})}),
-            "images": datasets.List(datasets.Image()),
+            "images": datasets.List(Picture()),
             "videos": datasets.List(text),
             **{name: datasets.Value(_NUMBERS.get(name, "string")) for name in KEPT if name != "options"},
             "options": datasets.List(text),

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -97,6 +98,25 @@ def test_going_on_reads_its_window_and_not_the_ones_before(snapshot: Snapshot, m
 def test_an_impossible_shard_is_refused(snapshot: Snapshot) -> None:
     with pytest.raises(UsageError, match=r"the first of n is \(0, n\)"):
         snapshot.stream((2, 2))
+
+
+@pytest.mark.parametrize("read", ["dataset", "stream"])
+def test_each_image_is_decoded_once_and_none_before_its_row(
+    snapshot: Snapshot, read: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = Counter[str]()
+    decode = datasets.Image.decode_example
+
+    def counted(self: datasets.Image, value: dict[str, Any], *more: Any) -> Any:
+        decoded[value["path"]] += 1
+        return decode(self, value, *more)
+
+    monkeypatch.setattr(datasets.Image, "decode_example", counted)
+    rows = getattr(snapshot, read)()
+    assert not decoded
+    assert sum(len(row["images"]) for row in rows) == ROWS // 2
+    assert set(decoded.values()) == {1}
+    assert str(rows.features["images"].feature._type) == "Image"
 
 
 PIECES = ["<image>", "<video>", "why ", "\n", "x < y", "é"]
