@@ -37,11 +37,12 @@ QUERIES = {
 }
 
 
-def run(out: Path, *, teacher: str | None = None, seed: int = 0, per_family: int = 8) -> None:
+def run(out: Path, *, teacher: str | None = None, seed: int = 0, per_family: int = 8, train: bool = False) -> None:
     """Do the whole job in the folder `out`, print what happened, and write `out/index.html`.
 
     Without `teacher` the local one is served on loopback for the time of the run. What an earlier run finished is
-    not done again. Raises what the steps raise.
+    not done again. With `train`, a tiny model learns from the snapshot, and the page shows its curves. Raises what the
+    steps raise.
     """
     from onethinker import page
 
@@ -66,8 +67,14 @@ def run(out: Path, *, teacher: str | None = None, seed: int = 0, per_family: int
             snapshot = select(corpus, NAME, NAME).snapshot
         for title, query in QUERIES.items():
             show(corpus.sql(query).to_arrow_table(), title=title)
+        curves = ""
+        if train:
+            from trainers.demonstration import train as teach_tiny
+
+            with _timed(seconds, "train"):
+                curves = teach_tiny(corpus, snapshot, out / "model", seed=seed).curves
         with _timed(seconds, "draw the page"):
-            page.write(corpus, snapshot, out / "index.html", seconds=dict(seconds))
+            page.write(corpus, snapshot, out / "index.html", seconds=dict(seconds), curves=curves)
     print(
         f"\n{snapshot.ref}: {snapshot.rows} rows over {len(snapshot.counts)} task families, frozen in {snapshot.folder}"
     )

@@ -50,8 +50,11 @@ FOLLOWED = """select * from provenance where profile = $profile and snapshots is
               order by sample_id, trace_id limit 1"""
 
 
-def write(corpus: Corpus, snapshot: Snapshot, path: Path, *, seconds: dict[str, float]) -> None:
-    """Write the page for `snapshot` to `path`; `seconds` says how long each step of the run took."""
+def write(corpus: Corpus, snapshot: Snapshot, path: Path, *, seconds: dict[str, float], curves: str = "") -> None:
+    """Write the page for `snapshot` to `path`; `seconds` says how long each step of the run took.
+
+    `curves` is an SVG of how a model trained on it went, where one did.
+    """
     profile = snapshot.manifest["profile"]
 
     def ask(query: str, **params: Any) -> list[dict[str, Any]]:
@@ -76,6 +79,7 @@ def write(corpus: Corpus, snapshot: Snapshot, path: Path, *, seconds: dict[str, 
         shown=shown,
         followed=ask(FOLLOWED),
         seconds=seconds,
+        curves=curves,
         code_version=code_version(),
     )
     making = path.with_suffix(".making")

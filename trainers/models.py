@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from corpus.errors import OneThinkerError
 from trainers.config import settings
+from trainers.torchvision_schemas import declare
 
 PROJECTOR = ("merger", "multi_modal_projector", "mm_projector", "connector", "aligner")
 VISION = ("visual", "vision_tower", "vision_model")
@@ -39,6 +40,7 @@ class ModelSettings:
 
 def load_processor(settings: ModelSettings) -> Any:
     """The model's processor. Raises OneThinkerError where there is none by that name."""
+    declare()
     from transformers import AutoProcessor
 
     return _from_name(AutoProcessor, settings)

@@ -15,6 +15,7 @@ from trainers.models import ModelSettings
 from trainers.online_filter import FilterSettings
 from trainers.record import Record, callback, recorded
 from trainers.sft import finish, found_checkpoint, shares
+from trainers.torchvision_schemas import declare
 
 if TYPE_CHECKING:
     from corpus import Corpus
@@ -121,6 +122,7 @@ def train(corpus: "Corpus", config: RlConfig, *, resume: str | None = None) -> P
 
     `resume` is a checkpoint folder, or `last`. Run, metrics and model card are written by the main process.
     """
+    declare()
     from trainers.group_trainer import build
 
     snapshot = corpus.snapshots.get(config.snapshot)

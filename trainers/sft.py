@@ -15,6 +15,7 @@ from trainers.config import plain, settings
 from trainers.encoding import MediaLimits
 from trainers.models import ModelSettings
 from trainers.record import Record, callback, recorded
+from trainers.torchvision_schemas import declare
 
 if TYPE_CHECKING:
     from corpus import Corpus
@@ -79,6 +80,7 @@ def train(corpus: "Corpus", config: SftConfig, *, resume: str | None = None) -> 
     `resume` is a checkpoint folder, or `last` for the newest in the output folder. The run and its metrics are
     recorded in the corpus by the main process.
     """
+    declare()
     from trainers.sft_trainer import build
 
     snapshot = corpus.snapshots.get(config.snapshot)

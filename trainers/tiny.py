@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from trainers.torchvision_schemas import declare
+
 END_OF_TEXT, TURN, END_OF_TURN = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 VISION = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 SPECIAL = (END_OF_TEXT, TURN, END_OF_TURN, *VISION)
@@ -20,6 +22,7 @@ def write_tiny(folder: str | Path, texts: Iterable[str], *, seed: int = 0, vocab
 
     The same texts, seed and versions give the same bytes. `vocabulary` is an upper bound: few texts give fewer merges.
     """
+    declare()
     import torch
     from transformers import Qwen3VLForConditionalGeneration, Qwen3VLProcessor
 

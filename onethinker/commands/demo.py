@@ -16,6 +16,9 @@ def demo(
     ] = None,
     seed: int = 0,
     per_family: Annotated[int, Parameter(help="Questions drawn for each of the ten task families.")] = 8,
+    train: Annotated[
+        bool, Parameter(negative=(), help="Also train a tiny model on what was kept (SFT, then RL): some minutes more.")
+    ] = False,
 ) -> None:
     """Draw a world, ingest, annotate, verify, select, freeze, query; leaves OUT/corpus and OUT/index.html.
 
@@ -25,4 +28,4 @@ def demo(
     """
     from onethinker.demo import run
 
-    run(out, teacher=teacher, seed=seed, per_family=per_family)
+    run(out, teacher=teacher, seed=seed, per_family=per_family, train=train)

@@ -10,12 +10,6 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-if "torchvision" not in sys.modules:
-    # torchvision beside the CPU build of torch misses two schemas; without kernels they are enough to import it.
-    _schemas = torch.library.Library("torchvision", "DEF")
-    _schemas.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    _schemas.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-
 from corpus import Corpus
 from corpus.ids import digest
 from corpus.ingest import ingest
@@ -26,7 +20,9 @@ from trainers.config import built
 from trainers.rl import RlConfig
 from trainers.sft import SftConfig
 from trainers.tiny import write_tiny
+from trainers.torchvision_schemas import declare
 
+declare()
 torch.set_num_threads(1)
 
 # 16 tokens an image, 4 a frame: enough to be there, little enough to be fast.
