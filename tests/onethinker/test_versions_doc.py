@@ -25,6 +25,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.timeout(900)  # a minute on a quiet machine
 def test_every_block_runs_as_written(folder: Path) -> None:
     text = (ROOT / "docs" / "versions.md").read_text()
     blocks = re.findall(r"```(sh|python)\n(.*?)```", text, re.DOTALL)
