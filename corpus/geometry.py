@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_ORDERS = np.array(list(permutations(range(3))))
-
 
 def _larger(a: Floats, b: Floats) -> Floats:
     return np.where(b > a, b, a)
@@ -66,10 +64,10 @@ def match_distance(a: Floats, b: Floats) -> Floats:
     """Mean distance of three points to three points (n, 3, 2) under the best assignment; inf where none is finite."""
     best = np.full(len(a), np.inf)
     with np.errstate(all="ignore"):
-        for order in _ORDERS:
-            steps = a[:, order] - b
-            distances = np.hypot(steps[..., 0], steps[..., 1])
-            total = distances[:, 0] + distances[:, 1] + distances[:, 2]
+        steps = a[:, :, None] - b[:, None]
+        distances = np.hypot(steps[..., 0], steps[..., 1])
+        for first, second, third in permutations(range(3)):
+            total = distances[:, first, 0] + distances[:, second, 1] + distances[:, third, 2]
             best = np.where(total < best, total, best)
     return best / 3.0
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -208,25 +208,27 @@ def by_number(boxes: Sequence[float]) -> dict[int, Sequence[float]]:
     return {int(boxes[place]): boxes[place + 1 : place + 5] for place in range(0, len(boxes), 5)}
 
 
-def paired_boxes(
-    answers: Sequence[Floats], truths: Sequence[Floats]
-) -> tuple[Floats, Floats, NDArray[np.intp], Floats]:
-    """The boxes that answers and truths, as `strict_boxes` reads them, have for the same numbers.
+class Tracks(NamedTuple):
+    """Boxes by number of many answers: number, x1, y1, x2, y2 a row, and how many rows each answer has."""
 
-    Returns both sides' boxes (m, 4), the rows that they are of and their numbers.
-    """
-    (mine, _, names), (theirs, rows, true_names) = map(_stacked_boxes, (answers, truths))
-    at = np.searchsorted(names, true_names)
+    boxes: Floats
+    counts: NDArray[np.intp]
+
+    @property
+    def rows(self) -> NDArray[np.intp]:
+        """The answer that each box is of."""
+        return np.repeat(np.arange(len(self.counts)), self.counts)
+
+
+def paired_boxes(answers: Tracks, truths: Tracks) -> tuple[Floats, Floats, NDArray[np.intp], Floats]:
+    """Where answers and truths have the same numbers: both sides' boxes (m, 4), the rows they are of, the numbers."""
+    rows = truths.rows
+    names, true_names = answers.rows * 1e8 + answers.boxes[:, 0], rows * 1e8 + truths.boxes[:, 0]
+    at = np.searchsorted(names, true_names)  # names ascend, as the numbers of each answer do
     at[at == len(names)] = 0
     there = np.flatnonzero(names[at] == true_names) if len(names) else np.zeros(0, dtype=np.intp)
-    return mine[at[there], 1:], theirs[there, 1:], rows[there], theirs[there, 0]
-
-
-def _stacked_boxes(tracks: Sequence[Floats]) -> tuple[Floats, NDArray[np.intp], Floats]:
-    """All boxes with their numbers (m, 5), the row that each is of, and a name of its own for each, ascending."""
-    boxes = np.concatenate([np.zeros(0), *tracks]).reshape(-1, 5)
-    rows = np.repeat(np.arange(len(tracks)), [len(track) // 5 for track in tracks])
-    return boxes, rows, rows * 1e8 + boxes[:, 0]
+    shared = truths.boxes.take(there, axis=0)
+    return answers.boxes.take(at[there], axis=0)[:, 1:], shared[:, 1:], rows[there], shared[:, 0]
 
 
 def strict_points(value: Any) -> list[float]:

@@ -29,7 +29,7 @@ _DIGITS = b"0123456789"
 _GAP = b"\0"  # between texts; no JSON has it
 _LONGEST = 9  # digits of one number before or after the point: 604800.123456789 is still exact in a float
 _CHARACTERS = 20_000  # of one text
-_AT_ONCE = 200_000  # characters: what is made of them stays near the processor
+_AT_ONCE = 300_000  # characters: what is made of them stays near the processor
 _KNOWN = 4096  # shapes remembered
 
 Ints = NDArray[np.intp]

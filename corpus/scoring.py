@@ -4,7 +4,7 @@ Rows are grouped by their task and each task scores its rows as one batch. A pro
 response is taken apart, whether an unknown type is an error, and which method of the tasks is asked.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +82,7 @@ def score(table: pa.Table, profile: str = "strict") -> pa.Table:
 def _scored(table: pa.Table, rules: Profile, profile: str) -> pa.Table:
     count = table.num_rows
     columns = _columns(table)
-    reads = [rules.read(response) for response in columns["response"]]
+    reads = [rules.read(response) for response in _each(table.column("response"))]
     form = np.array([read[0] for read in reads], dtype=np.float64)
     accuracy, structure = np.zeros(count), np.zeros(count)
     reasons: list[str | None] = [read[2] for read in reads]
@@ -115,8 +115,14 @@ def _scored(table: pa.Table, rules: Profile, profile: str) -> pa.Table:
     )
 
 
+def _each(column: pa.ChunkedArray) -> Iterator[str | None]:
+    """The texts of a column, few at a time in memory: responses are long, and of most only the answer is kept."""
+    for start in range(0, len(column), 128):
+        yield from column.slice(start, 128).to_pylist()
+
+
 def _columns(table: pa.Table) -> dict[str, list[Any]]:
-    found = {name: table.column(name).to_pylist() for name in ("response", "ground_truth", "problem_type", "data_type")}
+    found = {name: table.column(name).to_pylist() for name in ("ground_truth", "problem_type", "data_type")}
     for name in ("options", "truth"):
         found[name] = table.column(name).to_pylist() if name in table.column_names else []
     return found

@@ -4,15 +4,16 @@ Answer   {"time": [start, end], "boxes": {"9": [x1, y1, x2, y2], …}}, seconds;
 Reward   half the overlap of the spans, half the mean box IoU over every second that either answer or truth names
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
 
 from corpus.canvas import Canvas
-from corpus.geometry import above_chance, box_iou, row_means, span_iou
+from corpus.geometry import Floats, above_chance, box_iou, row_means, span_iou
 from corpus.json_answers import (
+    Tracks,
     by_number,
     floats,
     objects,
@@ -99,13 +100,11 @@ class SpatialTemporalGrounding(JsonTask):
         """Half span IoU, half mean box IoU over the seconds of either side, one that only one side names counting 0."""
         read = self.readings(batch)
         count = len(read.rows)
-        spans, true_spans = (table([found[:2] for found in side], 2) for side in (read.answers, read.truths))
-        tubes, true_tubes = ([found[2:] for found in side] for side in (read.answers, read.truths))
+        (spans, tubes), (true_spans, true_tubes) = _spans_and_boxes(read.answers), _spans_and_boxes(read.truths)
         boxes, true_boxes, rows, _ = paired_boxes(tubes, true_tubes)
         tiou, overlaps = span_iou(spans, true_spans), box_iou(boxes, true_boxes)
         shared = np.bincount(rows, minlength=count)
-        named = np.array([(len(a) + len(t)) // 5 for a, t in zip(tubes, true_tubes, strict=True)], dtype=float)
-        seconds = np.maximum(named - shared, 1)
+        seconds = np.maximum(tubes.counts + true_tubes.counts - shared, 1)
         counted = np.bincount(rows, weights=above_chance(overlaps, CHANCE_OVERLAP), minlength=count) / seconds
         mean_iou = np.bincount(rows, weights=overlaps, minlength=count) / seconds
         accuracy = 0.5 * above_chance(tiou, CHANCE_OVERLAP) + 0.5 * counted
@@ -115,6 +114,14 @@ class SpatialTemporalGrounding(JsonTask):
         """A bar on the timeline strip, and the box of the second that the canvas shows."""
         canvas.span(*answer.time)
         canvas.track(answer.boxes)
+
+
+def _spans_and_boxes(readings: Sequence[Sequence[float]]) -> tuple[Floats, Tracks]:
+    """Readings taken apart: the spans (n, 2), and all boxes."""
+    sizes = np.array([len(reading) for reading in readings], dtype=np.intp)
+    flat = table(readings, 1).ravel()
+    ends = (np.cumsum(sizes) - sizes)[:, None] + np.arange(2)
+    return flat[ends], Tracks(np.delete(flat, ends.ravel()).reshape(-1, 5), sizes // 5)
 
 
 def tube_structure(answer: dict[str, Any]) -> float:

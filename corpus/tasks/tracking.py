@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from corpus.canvas import Canvas
 from corpus.geometry import above_chance, box_iou, row_means
-from corpus.json_answers import by_number, floats, objects, paired_boxes, stacked, strict_boxes, strict_object
-from corpus.json_task import JsonTask
+from corpus.json_answers import Tracks, by_number, floats, objects, paired_boxes, stacked, strict_boxes, strict_object
+from corpus.json_task import JsonTask, table
 from corpus.layouts import FRAME
 from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores, Unparsed
 
@@ -87,9 +87,13 @@ class Tracking(JsonTask):
         """Mean IoU over the true frames but the given one, boxes counting from a tenth of overlap on."""
         read = self.readings(batch)
         count = len(read.rows)
-        boxes, true_boxes, rows, frames = paired_boxes(read.answers, read.truths)
+        tracks, true_tracks = (
+            Tracks(table(side, 5), np.array([len(track) // 5 for track in side], dtype=np.intp))
+            for side in (read.answers, read.truths)
+        )
+        boxes, true_boxes, rows, frames = paired_boxes(tracks, true_tracks)
         overlaps, scored = box_iou(boxes, true_boxes), frames != GIVEN
-        wanted = np.array([len(truth) // 5 - (truth[0] == GIVEN) for truth in read.truths], dtype=float)
+        wanted = np.bincount(true_tracks.rows, weights=true_tracks.boxes[:, 0] != GIVEN, minlength=count)
         answered, mean_iou, accuracy = (
             np.bincount(rows, weights=values * scored, minlength=count) / np.maximum(wanted, 1)
             for values in (np.ones(len(rows)), overlaps, above_chance(overlaps, CHANCE_OVERLAP))
