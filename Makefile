@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit clean
+.PHONY: demo test lint types unit loaders clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/onethinker demo --out demo
@@ -21,8 +21,25 @@ types: $(VENV)/.test
 unit: $(VENV)/.test
 	@$(BIN)/python -m pytest
 
+# Other trainers' own loaders read our exports; their pins conflict with ours and each other's, so each has its venv.
+loaders: $(VENV)/.test .venv-loaders/llamafactory/.ready .venv-loaders/verl/.ready
+	@ln -sfn ../$(VENV) .venv-loaders/trl
+	@ONETHINKER_LOADERS=$(CURDIR)/.venv-loaders $(BIN)/python -m pytest tests/corpus/test_loaders.py
+
+# torchaudio's CUDA libraries do not load on a machine without CUDA, and LLaMA-Factory imports it.
+.venv-loaders/llamafactory/.ready:
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/pip install --quiet torch==2.13.0 'transformers==5.6.*' llamafactory==0.9.5
+	@command -v nvidia-smi >/dev/null || find $(@D) -path '*torchaudio/lib*' -name '*.so' -delete
+	@touch $@
+
+.venv-loaders/verl/.ready:
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/pip install --quiet torch==2.13.0 'transformers>=5,<5.11' verl==0.9.1 qwen-vl-utils
+	@touch $@
+
 clean:
-	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-loaders demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The stamps below are rebuilt when what is asked for changes, and are silent otherwise.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
