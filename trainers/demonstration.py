@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from corpus.snapshots import Snapshot
 
 MEDIA = {"image_max_pixels": 16_384, "video_max_pixels_per_frame": 4_096, "video_max_frames": 4}
-SFT_STEPS, RL_STEPS = 150, 20
+SFT_STEPS, RL_STEPS = 400, 20
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def train(corpus: "Corpus", snapshot: "Snapshot", out: Path, *, seed: int = 0) -
     sft = train_sft(corpus, built(shared | cold, SftConfig, "demo"))
     warm = {
         "output": str(out / "rl"), "model": {"name": str(sft), **form}, "engine": "transformers", "prompts": 8,
-        "generations": 4, "updates": 1, "per_device": 32, "max_prompt": 2048, "max_response": 96, "workers": 1,
+        "generations": 4, "updates": 1, "per_device": 32, "max_prompt": 2048, "max_response": 128, "workers": 1,
         "learning_rate": 1e-3, "online_filter": None, "max_steps": RL_STEPS, "save_steps": RL_STEPS,
     }  # fmt: skip
     rl = train_rl(corpus, built(shared | warm, RlConfig, "demo"))

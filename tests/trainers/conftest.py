@@ -22,7 +22,7 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Training]":
 
 @pytest.fixture(scope="session")
 def taught(training: "Training") -> Path:
-    """The tiny model after the fifty steps of SFT that test_sft.py pins: it answers in form, and often at random."""
+    """The tiny model after the hundred steps of SFT that test_sft.py pins: it answers in form, and often at random."""
     from trainers.sft import train
 
     config = training.sft(output=training.root / "taught", **PINNED)
@@ -30,7 +30,7 @@ def taught(training: "Training") -> Path:
 
 
 PINNED = {
-    "max_steps": 50, "batch": 8, "per_device": 8, "learning_rate": 8e-3, "schedule": "constant_with_warmup",
+    "max_steps": 100, "batch": 8, "per_device": 8, "learning_rate": 8e-3, "schedule": "linear",
     "warmup": 0.1, "max_length": 2048,
 }  # fmt: skip
 

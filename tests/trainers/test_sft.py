@@ -1,4 +1,4 @@
-"""Fifty pinned steps of SFT on all ten families, images and videos; the same batch however it is cut."""
+"""A hundred pinned steps of SFT on all ten families, images and videos; the same batch however it is cut."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from tests.trainers.making import Training
 from trainers.sft import train
 
 # Made with torch 2.13.0+cpu, transformers 5.23.0, trl 1.16.0, OMP_NUM_THREADS=1.
-PINNED_LOSSES = {1: 6.668, 10: 3.783, 25: 2.684, 50: 1.694}
+PINNED_LOSSES = {1: 6.668, 10: 4.759, 25: 2.420, 50: 1.753, 100: 0.2475}
 
 
 def losses(training: Training, output: Path) -> dict[int, float]:
@@ -26,10 +26,10 @@ def losses(training: Training, output: Path) -> dict[int, float]:
     return dict(rows.fetchall())
 
 
-def test_fifty_steps_lower_the_loss_as_they_did(training: Training, taught: Path) -> None:
+def test_a_hundred_steps_lower_the_loss_as_they_did(training: Training, taught: Path) -> None:
     found = losses(training, taught)
-    assert sorted(found) == list(range(1, 51))
-    assert {step: found[step] for step in PINNED_LOSSES} == pytest.approx(PINNED_LOSSES, rel=0.02)
+    assert sorted(found) == list(range(1, 101))
+    assert {step: found[step] for step in PINNED_LOSSES} == pytest.approx(PINNED_LOSSES, rel=0.05)
     families = training.corpus.sql("select count(distinct task), count(distinct data_type) from samples").fetchall()
     assert families == [(10, 2)], "the snapshot has all ten families, images and videos"
 
@@ -109,7 +109,7 @@ def test_the_run_can_be_followed_from_the_model(training: Training, taught: Path
     status, counts = training.corpus.sql(
         "select status, counts from runs where run_id = ?", [told["run_id"]]
     ).fetchall()[0]
-    assert (status, counts) == ("done", {"steps": 50})
+    assert (status, counts) == ("done", {"steps": 100})
     card = (taught / "README.md").read_text()
     assert f"| run | `{told['run_id']}` |" in card
     assert f"fingerprint `{training.snapshot.fingerprint}`" in card
