@@ -1,13 +1,14 @@
 """What the tasks with JSON answers share: an answer is read as a row of numbers, and many of them at once."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from corpus.geometry import Floats
 from corpus.layouts import Reader
-from corpus.task import Task, modality
+from corpus.task import Batch, Scores, Task, collector_paused, modality
 
 
 class JsonTask(Task):
@@ -24,25 +25,52 @@ class JsonTask(Task):
         """What each of `count` numbers is, by the letters of corpus/layouts.py."""
         raise NotImplementedError
 
+    def read_plain(self, text: str, data_type: str) -> Sequence[float]:
+        """`read` for texts that hold the same numbers to the released reward."""
+        return self.read(text, data_type)
+
     def read_many(self, texts: Sequence[str | None], data_types: Sequence[str]) -> list[Any]:
         """Each text through `read`: what it holds, the Unparsed that says why not, or None where there is no text."""
-        found: list[Any] = [None] * len(texts)
-        for data_type in dict.fromkeys(data_types):
-            rows = [row for row, kind in enumerate(data_types) if kind == data_type]
-            alike = self._reader(data_type).read_alike([texts[row] for row in rows])
-            for row, numbers in zip(rows, alike, strict=True):
-                text = texts[row]
-                if numbers is not None:
-                    found[row] = numbers
-                elif text is not None:
-                    found[row] = self._tried(text, data_type)
+        found: list[Any] = self._read_alike(texts, data_types)
+        for row, text in enumerate(texts):
+            if found[row] is None and text is not None:
+                found[row] = self._tried(text, data_types[row])
         return found
 
-    def _reader(self, data_type: str) -> Reader:
-        kind = modality({"data_type": data_type})
-        if kind not in self.readers:
-            self.readers[kind] = Reader(lambda text: self.read(text, kind), self.kinds)
-        return self.readers[kind]
+    def _read_alike(self, texts: Sequence[str | None], data_types: Sequence[str]) -> list[Floats | None]:
+        found: list[Floats | None] = [None] * len(texts)
+        for data_type in dict.fromkeys(data_types):
+            kind = modality({"data_type": data_type})
+            if kind not in self.readers:
+                self.readers[kind] = Reader(partial(self.read_plain, data_type=kind), self.kinds)
+            rows = [row for row, other in enumerate(data_types) if other == data_type]
+            for row, numbers in zip(rows, self.readers[kind].read_alike([texts[row] for row in rows]), strict=True):
+                found[row] = numbers
+        return found
+
+    def paper(self, batch: Batch) -> Scores:
+        """The released reward; of proper answers to proper truths it is computed from the numbers of all together."""
+        with collector_paused():
+            answers, truths = (self._read_alike(texts, batch.data_types) for texts in (batch.answers, batch.truths))
+        proper = np.array([a is not None and t is not None for a, t in zip(answers, truths, strict=True)], dtype=bool)
+        accuracy, structure = np.zeros(len(batch)), np.zeros(len(batch))
+        if rows := np.flatnonzero(proper).tolist():
+            some: list[list[Any]] = [[side[row] for row in rows] for side in (answers, truths, batch.data_types)]
+            accuracy[rows], structure[rows] = self.paper_of_proper(*some)
+        if rows := np.flatnonzero(~proper).tolist():
+            scores = self.paper_of_any(batch.take(rows))
+            accuracy[rows], structure[rows] = scores.accuracy, scores.structure
+        return Scores(accuracy, structure)
+
+    def paper_of_proper(
+        self, answers: Sequence[Floats], truths: Sequence[Floats], data_types: Sequence[str]
+    ) -> tuple[Floats, Floats]:
+        """Released accuracy and structure of answers and truths that both could be read strictly."""
+        raise NotImplementedError
+
+    def paper_of_any(self, batch: Batch) -> Scores:
+        """The released reward of whatever was answered."""
+        raise NotImplementedError
 
 
 def table(readings: Sequence[Sequence[float]], width: int) -> Floats:

@@ -9,6 +9,11 @@ from dataclasses import dataclass
 THINK, END_THINK, ANSWER, END_ANSWER = "<think>", "</think>", "<answer>", "</answer>"
 _TAG = re.compile(r"</?(?:think|answer)>")
 _SEPARATOR = re.compile(r"([<>/])")
+# Tags as the released reward finds them: it first takes away all white space round `<`, `>` and `/`.
+_LOOSE_THINK = re.compile(r"\s*<\s*think\s*>")
+_LOOSE_MIDDLE = re.compile(r"<\s*/\s*think\s*>\s*<\s*answer\s*>")
+_LOOSE_ANSWER = re.compile(r"<\s*answer\s*>")
+_LOOSE_END = re.compile(r"<\s*/\s*answer\s*>\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +77,19 @@ def split_released(text: str) -> tuple[float, str]:
     White space around every `<`, `>` and `/` goes away first, in the answer too. The first answer block counts,
     wherever it stands; where it is empty or absent the whole response is graded.
     """
-    pieces = _SEPARATOR.split(text)
-    if len(pieces) > 1:
-        last = len(pieces) - 1
-        pieces[0] = pieces[0].rstrip()
-        pieces[last] = pieces[last].lstrip()
-        pieces[2:last:2] = [piece.strip() for piece in pieces[2:last:2]]
-        text = "".join(pieces)
-    bounded = text.startswith(THINK) and text.endswith(END_ANSWER)
-    well_formed = bounded and text.find(END_THINK + ANSWER, len(THINK), len(text) - len(END_ANSWER)) >= 0
-    return float(well_formed), block(text) or text.strip()
+    first, last = _LOOSE_THINK.match(text), _LOOSE_END.fullmatch(text, max(0, text.rfind("<")))
+    well_formed = first and last and _LOOSE_MIDDLE.search(text, first.end(), last.start())
+    opened = _LOOSE_ANSWER.search(text)
+    closed = _LOOSE_END.search(text, opened.end()) if opened else None
+    body = _tight(text[opened.end() : closed.start()]) if opened and closed else ""
+    return float(bool(well_formed)), body or _tight(text)
+
+
+def _tight(text: str) -> str:
+    """A text without the white space around it and around every `<`, `>` and `/`."""
+    if "<" in text or "/" in text or ">" in text:
+        text = "".join(map(str.strip, _SEPARATOR.split(text)))
+    return text.strip()
 
 
 def block(text: str) -> str:

@@ -9,7 +9,7 @@ import gc
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -73,6 +73,10 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.answers)
+
+    def take(self, rows: Sequence[int]) -> Batch:
+        """Some of the rows."""
+        return Batch(*([getattr(self, part.name)[row] for row in rows] for part in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)

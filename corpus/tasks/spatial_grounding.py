@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from corpus.canvas import Canvas
-from corpus.geometry import above_chance, box_iou
+from corpus.geometry import Floats, above_chance, box_iou
 from corpus.json_answers import floats, objects, stacked, strict_box, strict_object
 from corpus.json_task import JsonTask, table
 from corpus.layouts import BOX
@@ -52,6 +52,10 @@ class SpatialGrounding(JsonTask):
         nested = type(boxes) is list and len(boxes) == 1 and type(boxes[0]) is list
         return strict_box(boxes[0] if nested else boxes)
 
+    def read_plain(self, text: str, data_type: str) -> list[float]:
+        """A list of a box is no box to the released reward."""
+        return strict_box(strict_object(text, KEYS)["boxes"])
+
     def kinds(self, count: int) -> str:
         """A box."""
         return BOX
@@ -60,7 +64,12 @@ class SpatialGrounding(JsonTask):
         """The box that a body text holds. Raises Unparsed."""
         return Place(boxes=self.read(text, data_type))
 
-    def paper(self, batch: Batch) -> Scores:
+    def paper_of_proper(self, answers: Any, truths: Any, data_types: Any) -> tuple[Floats, Floats]:
+        """Box IoU; 0.5 of structure."""
+        overlap = box_iou(table(answers, 4), table(truths, 4))
+        return overlap, np.full(len(overlap), 0.5)
+
+    def paper_of_any(self, batch: Batch) -> Scores:
         """Box IoU of any four numbers; 0.5 of structure for any four numbers."""
         boxes, there = stacked([floats(found.get("boxes"), 4) for found in objects(batch.answers)], (4,))
         truths = objects(batch.truths, repeat=True)

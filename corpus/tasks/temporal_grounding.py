@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from corpus.canvas import Canvas
-from corpus.geometry import above_chance, span_iou
+from corpus.geometry import Floats, above_chance, span_iou
 from corpus.json_answers import floats, objects, stacked, strict_object, strict_span
 from corpus.json_task import JsonTask, table
 from corpus.layouts import SPAN
@@ -58,7 +58,12 @@ class TemporalGrounding(JsonTask):
         """The span that a body text holds. Raises Unparsed."""
         return Span(time=self.read(text, data_type))
 
-    def paper(self, batch: Batch) -> Scores:
+    def paper_of_proper(self, answers: Any, truths: Any, data_types: Any) -> tuple[Floats, Floats]:
+        """Span IoU; 0.5 of structure."""
+        overlap = span_iou(table(answers, 2), table(truths, 2))
+        return overlap, np.full(len(overlap), 0.5)
+
+    def paper_of_any(self, batch: Batch) -> Scores:
         """Span IoU of any two numbers; 0.5 of structure for any two numbers."""
         spans, there = stacked([floats(found.get("time"), 2) for found in objects(batch.answers)], (2,))
         truths = objects(batch.truths, repeat=True)

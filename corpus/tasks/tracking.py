@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from corpus.canvas import Canvas
-from corpus.geometry import above_chance, box_iou, row_means
+from corpus.geometry import Floats, above_chance, box_iou, row_means
 from corpus.json_answers import Tracks, by_number, floats, objects, paired_boxes, stacked, strict_boxes, strict_object
 from corpus.json_task import JsonTask, table
 from corpus.layouts import FRAME
@@ -77,7 +77,15 @@ class Tracking(JsonTask):
             None if track is None or isinstance(track, Unparsed) or track[-5] <= GIVEN else track for track in found
         ]
 
-    def paper(self, batch: Batch) -> Scores:
+    def paper_of_proper(self, answers: Any, truths: Any, data_types: Any) -> tuple[Floats, Floats]:
+        """Mean IoU over the true frames, the given one too; structure by the share of them that are answered."""
+        tracks, true_tracks = _tracks(answers), _tracks(truths)
+        boxes, true_boxes, rows, _ = paired_boxes(tracks, true_tracks)
+        wanted = true_tracks.counts
+        overlaps, shared = (np.bincount(rows, weights, len(wanted)) for weights in (box_iou(boxes, true_boxes), None))
+        return overlaps / wanted, 0.25 + 0.25 * shared / wanted
+
+    def paper_of_any(self, batch: Batch) -> Scores:
         """Mean IoU over the true frames, the given one too; structure for four numbers a box and for shared keys."""
         found, true = objects(batch.answers), objects(batch.truths, repeat=True)
         structure = np.array([track_structure(answer) for answer in found]) + shared_keys(found, true)
@@ -87,10 +95,7 @@ class Tracking(JsonTask):
         """Mean IoU over the true frames but the given one, boxes counting from a tenth of overlap on."""
         read = self.readings(batch)
         count = len(read.rows)
-        tracks, true_tracks = (
-            Tracks(table(side, 5), np.array([len(track) // 5 for track in side], dtype=np.intp))
-            for side in (read.answers, read.truths)
-        )
+        tracks, true_tracks = _tracks(read.answers), _tracks(read.truths)
         boxes, true_boxes, rows, frames = paired_boxes(tracks, true_tracks)
         overlaps, scored = box_iou(boxes, true_boxes), frames != GIVEN
         wanted = np.bincount(true_tracks.rows, weights=true_tracks.boxes[:, 0] != GIVEN, minlength=count)
@@ -103,6 +108,10 @@ class Tracking(JsonTask):
     def draw(self, canvas: Canvas, answer: Track) -> None:
         """The box of the frame that the canvas shows, and the path of its centre so far."""
         canvas.track({frame - GIVEN: box for frame, box in answer.boxes.items()})
+
+
+def _tracks(readings: Sequence[Sequence[float]]) -> Tracks:
+    return Tracks(table(readings, 5), np.array([len(track) // 5 for track in readings], dtype=np.intp))
 
 
 def track_structure(answer: dict[str, Any]) -> float:
