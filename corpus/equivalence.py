@@ -1,29 +1,31 @@
 """Whether two mathematical answers are the same, by the released graders and by our strict one.
 
-math-verify limits its own time with SIGALRM, and Python delivers signals to a process's main thread only; in another
-thread the library raises, and the released reward would then quietly fall back to another grader and score
-differently. So here everything that may need the alarm runs in the main thread: directly where we are in it (the
-filters' workers are), else in a child process of ours, one at a time. Results are the same either way; only
-the wait differs. The child is also killed where a single answer holds it longer than HARD_LIMIT_S, since an alarm can
-not interrupt one long multiplication in C.
+math-verify limits its own time with SIGALRM, our strict comparison its processor time with SIGVTALRM, and Python
+delivers signals to a process's main thread only; in another thread the library raises, and the released reward would
+then quietly fall back to another grader and score differently. So here everything that may need a signal runs in the
+main thread: directly where we are in it (the filters' workers are), else in a child process of ours, one at a time.
+Results are the same either way; only the wait differs. The child is also killed where a single answer holds it longer
+than HARD_LIMIT_S, since a signal can not interrupt one long multiplication in C.
 """
 
 import atexit
 import contextlib
 import json
+import logging
 import os
 import re
 import select
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 HARD_LIMIT_S = 20.0
-ALARM_S = 2  # for one strict parse or comparison; the released reward allows 5
+STRICT_CPU_S = 1.0  # of processor time for one strict parse or comparison
 
 _LETTER = re.compile(r"[A-Za-z]")
 _INTEGER = re.compile(r"-?[1-9]\d{0,8}|0")
@@ -92,7 +94,7 @@ def _parsed_whole(text: str) -> Any:
         extraction_config=[LatexExtractionConfig()],
         fallback_mode="no_fallback",
         extraction_mode="first_match",
-        parsing_timeout=ALARM_S,
+        parsing_timeout=0,  # its limit is in wall time: on a busy machine verdicts would change
         raise_on_error=True,
     )
 
@@ -105,20 +107,44 @@ def _strict(truth: str, answer: str) -> str:
     sides = []
     for text, missing in ((truth, "truth_unreadable"), (answer, "not_an_expression")):
         try:
-            parsed = _parsed_whole(text)
+            with _limited(STRICT_CPU_S):
+                parsed = _parsed_whole(text)
         except TimeoutException:
-            parsed = []
+            return "truth_unreadable" if text == truth else "math_timeout"
         except Exception:  # the parser raises whatever its grammar and sympy happen to; all of it means "no expression"
             parsed = []
         if not parsed:
             return missing
         sides.append(parsed)
     try:
-        return "equal" if verify(*sides, timeout_seconds=ALARM_S, raise_on_error=True) else "different"
+        with _limited(STRICT_CPU_S):
+            return "equal" if verify(*sides, timeout_seconds=0, raise_on_error=True) else "different"
     except TimeoutException:
         return "math_timeout"
     except Exception:  # likewise: sympy could not compare the two, so they are not shown to be equal
         return "different"
+
+
+@contextlib.contextmanager
+def _limited(cpu_s: float) -> Iterator[None]:
+    """Raise math-verify's TimeoutException in the block once this process has computed for `cpu_s` in it.
+
+    Processor time, so that what is told of an answer does not depend on what else the machine does.
+    """
+    from math_verify.errors import TimeoutException
+
+    def over(*_: object) -> None:
+        raise TimeoutException(f"more than {cpu_s} s of processor time")
+
+    for name in ("parser", "grader"):  # they warn that their own limit is off
+        logging.getLogger(f"math_verify.{name}").setLevel(logging.ERROR)
+    before = signal.signal(signal.SIGVTALRM, over)
+    signal.setitimer(signal.ITIMER_VIRTUAL, cpu_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 # ---- where it runs ------------------------------------------------------------------------------------------------
