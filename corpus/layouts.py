@@ -30,7 +30,7 @@ _GAP = b"\0"  # between texts; no JSON has it
 _LONGEST = 9  # digits of one number before or after the point: 604800.123456789 is still exact in a float
 _CHARACTERS = 20_000  # of one text
 _AT_ONCE = 300_000  # characters: what is made of them stays near the processor
-_KNOWN = 4096  # shapes remembered
+_KNOWN = 1024  # shapes remembered
 
 Ints = NDArray[np.intp]
 
@@ -52,7 +52,8 @@ class Reader:
 
     read: Callable[[str], Sequence[float]]
     kinds: Callable[[int], str]
-    known: dict[bytes, Layout | None] = field(default_factory=dict)
+    known: dict[bytes, Layout] = field(default_factory=dict)
+    met: set[int] = field(default_factory=set)  # hashes: of shapes met, and of those tried, together with their places
 
     def read_alike(self, texts: Sequence[str | None]) -> list[Floats | None]:
         """What `read` would return, as arrays, of the texts that are like others before; None for all others."""
@@ -92,16 +93,16 @@ class Reader:
 
     def _layout(self, shape: bytes, places: Ints, often: bool) -> Layout | None:
         """The layout of a shape, learnt when the shape is met again: one that never is would not be worth it."""
-        if len(self.known) >= _KNOWN:
-            self.known.clear()
-        layout = self.known.get(shape)
-        if layout is not None:
+        if (layout := self.known.get(shape)) is not None:
             return layout
-        again, tried = often or shape in self.known, shape + _GAP + places.tobytes()
-        if again and tried not in self.known:
-            layout = self._learnt(shape, places.tolist())
-            self.known[tried] = None
-        self.known[shape] = layout
+        if len(self.known) >= _KNOWN or len(self.met) >= 64 * _KNOWN:
+            self.known.clear()
+            self.met.clear()
+        again, tried = often or hash(shape) in self.met, hash((shape, places.tobytes()))
+        layout = self._learnt(shape, places.tolist()) if again and tried not in self.met else None
+        self.met.update([hash(shape), tried] if again else [hash(shape)])
+        if layout is not None:
+            self.known[shape] = layout
         return layout
 
     def _learnt(self, shape: bytes, places: list[int]) -> Layout | None:
