@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types unit loaders clean
+.PHONY: demo test lint types unit faults loaders clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/onethinker demo --out demo
@@ -19,7 +19,11 @@ types: $(VENV)/.test
 	@$(BIN)/mypy --no-error-summary
 
 unit: $(VENV)/.test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 3
+
+# The fault tests of annotation at full size: a quarter of an hour.
+faults: $(VENV)/.test
+	@ONETHINKER_FAULT_SAMPLES=2000 ONETHINKER_FAULT_KILLS=20 $(BIN)/python -m pytest tests/annotators/test_faults.py
 
 # Other trainers' own loaders read our exports; their pins conflict with ours and each other's, so each has its venv.
 loaders: $(VENV)/.test .venv-loaders/llamafactory/.ready .venv-loaders/verl/.ready

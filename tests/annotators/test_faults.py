@@ -20,6 +20,9 @@ from tests.annotators.making import questions
 from tests.annotators.serving import FAULTS, Provider
 
 EVERY_FAULT = dict.fromkeys(FAULTS, 0.1)
+# `make faults` runs these at the size that a release is judged by: 2,000 samples, 20 kills.
+SAMPLES = int(os.environ.get("ONETHINKER_FAULT_SAMPLES", "300"))
+KILLS = int(os.environ.get("ONETHINKER_FAULT_KILLS", "6"))
 
 
 @pytest.mark.timeout(600)
@@ -27,7 +30,7 @@ EVERY_FAULT = dict.fromkeys(FAULTS, 0.1)
 def test_each_sample_ends_with_one_trace_or_a_named_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, teacher: str
 ) -> None:
-    corpus = questions(tmp_path / "corpus", 1000, "tiv")
+    corpus = questions(tmp_path / "corpus", SAMPLES, "tiv")
     with Provider(faults=EVERY_FAULT, keep_bodies=False) as provider:
         point_at(provider, monkeypatch)
         report = annotate(corpus, teacher=teacher, timeout_s=5.0, tries=8, address="here")
@@ -40,7 +43,7 @@ def test_each_sample_ends_with_one_trace_or_a_named_reason(
     named = corpus.sql("select raw->>'trace_id', reason from rejects where reader = 'annotate'").fetchall()
     assert {key for key, _ in named} & lake == set()
     assert len(named) == report.rejected
-    assert report.traces + report.rejected == 1000
+    assert report.traces + report.rejected == SAMPLES
     assert {reason for _, reason in named} <= {"server_error", "connection", "timeout", "broken_body"}
     assert list(journal_folder(corpus).iterdir()) == []
     # What was given up is asked for again by the same command.
@@ -61,9 +64,9 @@ def on_disk(root: Path) -> set[str]:
 
 
 @pytest.mark.timeout(900)
-def test_twenty_kills_lose_nothing_and_buy_only_what_was_in_flight_again(tmp_path: Path) -> None:
-    root, concurrency, kills = tmp_path / "corpus", 16, 20
-    questions(root, 6000, "tttti").close()
+def test_kills_lose_nothing_and_buy_only_what_was_in_flight_again(tmp_path: Path) -> None:
+    root, concurrency, kills = tmp_path / "corpus", 16, KILLS
+    questions(root, 300 * kills, "tttti").close()
     rng = random.Random(4)
     command = [sys.executable, "-m", "onethinker.cli", "annotate", "--teacher", "openai:m", "--corpus", str(root)]
     with Provider(delay_s=0.05, keep_bodies=False) as provider:
@@ -88,7 +91,7 @@ def test_twenty_kills_lose_nothing_and_buy_only_what_was_in_flight_again(tmp_pat
         subprocess.run([*command, "--concurrency", "64"], env=env, check=True, capture_output=True)
     with Corpus.open(root) as corpus:
         lake = {key for (key,) in corpus.sql("select trace_id from traces").fetchall()}
-        assert corpus.sql("select count(*), count(distinct sample_id) from traces").fetchone() == (6000, 6000)
+        assert corpus.sql("select count(*), count(distinct sample_id) from traces").fetchone() == (300 * kills, 300 * kills)
         statuses = dict(corpus.sql("select status, count(*) from runs where kind = 'annotate' group by 1").fetchall())
     assert set(provider.answered) == lake, "nothing that was answered is lost"
     for asked, disk in settled:
