@@ -4,7 +4,7 @@ A text without its digits is its shape. Where texts have the same shape and numb
 parse tells what all of them hold: the parse of a probe, a text with that shape whose numbers are 1, 2, 3 and so on, so
 that each can be found again in what was read of it. What is left to check is what digits can still spoil: a leading
 zero, a number out of its range, a box whose edges are swapped, a key that comes again. A text that fails here, or whose
-shape is new, is for the parser, which also knows the reason.
+shape no other has, is for the parser, which also knows the reason.
 """
 
 import re
@@ -53,10 +53,10 @@ class Reader:
     read: Callable[[str], Sequence[float]]
     kinds: Callable[[int], str]
     known: dict[bytes, Layout] = field(default_factory=dict)
-    met: set[int] = field(default_factory=set)  # hashes: of shapes met, and of those tried, together with their places
+    refused: set[int] = field(default_factory=set)  # hashes of shapes together with places
 
     def read_alike(self, texts: Sequence[str | None]) -> list[Floats | None]:
-        """What `read` would return, as arrays, of the texts that are like others before; None for all others."""
+        """What `read` would return, as arrays, of the texts that are like others among them; None for all others."""
         plain = [text if text and len(text) <= _CHARACTERS and "\0" not in text else "" for text in texts]
         step = 1 + _AT_ONCE * len(plain) // (1 + sum(map(len, plain)))
         found: list[Floats | None] = []
@@ -80,9 +80,11 @@ class Reader:
             groups.setdefault(of, []).append(row)
         found: list[Floats | None] = [None] * len(texts)
         for (shape, count), rows in groups.items():
+            if len(rows) == 1 or not count:
+                continue  # alone, an answer is parsed sooner
             first = firsts[rows][:, None]
             there = places[first + np.arange(count)]
-            layout = self._layout(shape, there[0], often=len(rows) > 1) if count else None
+            layout = self._layout(shape, there[0])
             if layout is not None and len(layout.places) == count:
                 numbers = runs.values[first + layout.whole]
                 sound = (there == layout.places).all(axis=1) & _within(layout, numbers)
@@ -91,18 +93,19 @@ class Reader:
                         found[row] = values
         return found
 
-    def _layout(self, shape: bytes, places: Ints, often: bool) -> Layout | None:
-        """The layout of a shape, learnt when the shape is met again: one that never is would not be worth it."""
+    def _layout(self, shape: bytes, places: Ints) -> Layout | None:
         if (layout := self.known.get(shape)) is not None:
             return layout
-        if len(self.known) >= _KNOWN or len(self.met) >= 64 * _KNOWN:
+        if len(self.known) + len(self.refused) >= _KNOWN:
             self.known.clear()
-            self.met.clear()
-        again, tried = often or hash(shape) in self.met, hash((shape, places.tobytes()))
-        layout = self._learnt(shape, places.tolist()) if again and tried not in self.met else None
-        self.met.update([hash(shape), tried] if again else [hash(shape)])
-        if layout is not None:
-            self.known[shape] = layout
+            self.refused.clear()
+        tried = hash((shape, places.tobytes()))
+        if tried not in self.refused:
+            layout = self._learnt(shape, places.tolist())
+            if layout is None:
+                self.refused.add(tried)
+            else:
+                self.known[shape] = layout
         return layout
 
     def _learnt(self, shape: bytes, places: list[int]) -> Layout | None:

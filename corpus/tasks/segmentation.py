@@ -5,6 +5,7 @@ Answer   {"boxes": [x1, y1, x2, y2], "positive_points": [3×[x, y]], "negative_p
 Reward   image ½ box IoU + ¼ positive + ¼ negative; video 0.3 box IoU + 0.3 time + 0.2 positive + 0.2 negative
 """
 
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -87,13 +88,14 @@ class Segmentation(JsonTask):
         """Image or video segmentation."""
         return f"{modality(sample)} segmentation"
 
-    def read(self, text: str, data_type: str) -> list[float]:
+    def read(self, text: str, data_type: str) -> "array[float]":
         """Box, positive and negative points and, for a video, the time: 16 or 17 numbers."""
         video = modality({"data_type": data_type}) == "video"
         found = strict_object(text, VIDEO_KEYS if video else IMAGE_KEYS)
         time = [strict_time(found["time"])] if video else []
         box = strict_box(found["boxes"])
-        return [*box, *strict_points(found["positive_points"]), *strict_points(found["negative_points"]), *time]
+        on, off = strict_points(found["positive_points"]), strict_points(found["negative_points"])
+        return array("d", (*box, *on, *off, *time))
 
     def kinds(self, count: int) -> str:
         """A box, six points and perhaps a moment."""
@@ -104,7 +106,7 @@ class Segmentation(JsonTask):
         row = self.read(text, data_type)
         pairs = [(row[place], row[place + 1]) for place in range(4, 16, 2)]
         time = row[16] if len(row) > 16 else None
-        return Prompt(boxes=row[:4], positive_points=pairs[:3], negative_points=pairs[3:], time=time)
+        return Prompt(boxes=tuple(row[:4]), positive_points=pairs[:3], negative_points=pairs[3:], time=time)
 
     def paper_of_proper(self, answers: Any, truths: Any, data_types: Any) -> tuple[Floats, Floats]:
         """Distances to the annotator's own points; 0.5 of structure for images and videos."""

@@ -4,6 +4,7 @@ Answer   {"time": [start, end], "boxes": {"9": [x1, y1, x2, y2], …}}, seconds;
 Reward   half the overlap of the spans, half the mean box IoU over every second that either answer or truth names
 """
 
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -73,10 +74,10 @@ class SpatialTemporalGrounding(JsonTask):
         """Always spatio-temporal grounding."""
         return "spatio-temporal grounding"
 
-    def read(self, text: str, data_type: str) -> list[float]:
+    def read(self, text: str, data_type: str) -> "array[float]":
         """Start and end, then second and box of one second after the other."""
         found = strict_object(text, KEYS)
-        return [*strict_span(found["time"]), *strict_boxes(found["boxes"], first=0)]
+        return array("d", strict_span(found["time"])) + strict_boxes(found["boxes"], first=0)
 
     def kinds(self, count: int) -> str:
         """A span and seconds."""
@@ -85,7 +86,7 @@ class SpatialTemporalGrounding(JsonTask):
     def parse(self, text: str, data_type: str = "video") -> Tube:
         """The tube that a body text holds. Raises Unparsed."""
         found = self.read(text, data_type)
-        return Tube(time=found[:2], boxes=by_number(found[2:]))
+        return Tube(time=tuple(found[:2]), boxes=by_number(found[2:]))
 
     def paper_of_proper(self, answers: Any, truths: Any, data_types: Any) -> tuple[Floats, Floats]:
         """Half span IoU, half mean box IoU over the shared seconds; structure by their share of the true ones."""

@@ -4,6 +4,7 @@ Answer   {"boxes": {"1": [x1, y1, x2, y2], "2": [..], …}}, 0–1000, one box a
 Reward   mean box IoU over the true frames, a missing frame counting 0
 """
 
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -58,7 +59,7 @@ class Tracking(JsonTask):
         """Always tracking."""
         return "tracking"
 
-    def read(self, text: str, data_type: str) -> list[float]:
+    def read(self, text: str, data_type: str) -> "array[float]":
         """Frame number and box of one frame after the other."""
         return strict_boxes(strict_object(text, KEYS)["boxes"], first=GIVEN)
 
