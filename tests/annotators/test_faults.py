@@ -91,7 +91,10 @@ def test_kills_lose_nothing_and_buy_only_what_was_in_flight_again(tmp_path: Path
         subprocess.run([*command, "--concurrency", "64"], env=env, check=True, capture_output=True)
     with Corpus.open(root) as corpus:
         lake = {key for (key,) in corpus.sql("select trace_id from traces").fetchall()}
-        assert corpus.sql("select count(*), count(distinct sample_id) from traces").fetchone() == (300 * kills, 300 * kills)
+        assert corpus.sql("select count(*), count(distinct sample_id) from traces").fetchone() == (
+            300 * kills,
+            300 * kills,
+        )
         statuses = dict(corpus.sql("select status, count(*) from runs where kind = 'annotate' group by 1").fetchall())
     assert set(provider.answered) == lake, "nothing that was answered is lost"
     for asked, disk in settled:
