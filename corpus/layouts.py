@@ -8,6 +8,7 @@ shape no other has, is for the parser, which also knows the reason.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -65,9 +66,15 @@ class Reader:
         return found
 
     def _read(self, texts: list[str]) -> list[Floats | None]:
-        joined = _GAP.join([text.encode("utf-8", "replace") for text in texts])
-        shapes = joined.translate(None, _DIGITS).split(_GAP)
-        runs = _runs(np.frombuffer(joined, np.uint8))
+        found: list[Floats | None] = [None] * len(texts)
+        encoded = [text.encode("utf-8", "replace") for text in texts]
+        shapes = _GAP.join(encoded).translate(None, _DIGITS).split(_GAP)
+        often = Counter(shapes)
+        alike = [row for row, shape in enumerate(shapes) if shape and often[shape] > 1]
+        if not alike:  # alone, an answer is parsed sooner
+            return found
+        shapes = [shapes[row] for row in alike]
+        runs = _runs(np.frombuffer(_GAP.join([encoded[row] for row in alike]), np.uint8))
         sizes = np.array([len(shape) + 1 for shape in shapes])
         ends = np.cumsum(sizes)  # of the shapes, as they stand one after the other
         lasts = np.searchsorted(runs.places, ends)
@@ -78,10 +85,9 @@ class Reader:
         groups: dict[tuple[bytes, int], list[int]] = {}
         for row, of in enumerate(zip(shapes, counts.tolist(), strict=True)):
             groups.setdefault(of, []).append(row)
-        found: list[Floats | None] = [None] * len(texts)
         for (shape, count), rows in groups.items():
-            if len(rows) == 1 or not count:
-                continue  # alone, an answer is parsed sooner
+            if not count:
+                continue
             first = firsts[rows][:, None]
             there = places[first + np.arange(count)]
             layout = self._layout(shape, there[0])
@@ -90,7 +96,7 @@ class Reader:
                 sound = (there == layout.places).all(axis=1) & _within(layout, numbers)
                 for row, good, values in zip(rows, sound.tolist(), numbers, strict=True):
                     if good and row not in odd:
-                        found[row] = values
+                        found[alike[row]] = values
         return found
 
     def _layout(self, shape: bytes, places: Ints) -> Layout | None:
