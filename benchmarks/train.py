@@ -91,10 +91,7 @@ def step_time(training: Training) -> None:
     mine, theirs = ours(training), trls(training)
     rows = [one["row"] for one in mine.train_dataset if one["row"]["data_type"] == "image"][:PROMPTS]
     batch = [{"row": row} for row in rows for _ in range(GENERATIONS)]
-    chats = [
-        {"prompt": row["messages"][:1], "images": [image["path"] for image in row["images"]], **row} for row in rows
-    ]
-    chats = [trl_row(row) for row in chats for _ in range(GENERATIONS)]
+    chats = [trl_row(row) for row in rows for _ in range(GENERATIONS)]
     times: list[tuple[float, float]] = []
     for _ in range(STEPS + 1):
         times.append((_timed(lambda: step(mine, batch)), _timed(lambda: step(theirs, chats))))
@@ -152,8 +149,8 @@ def trls(training: Training) -> Any:
 def trl_row(row: dict[str, Any]) -> dict[str, Any]:
     from PIL import Image
 
-    text = "".join(part["text"] or "" for part in row["prompt"][0]["content"])
-    images = [Image.open(path).convert("RGB") for path in row["images"]]
+    text = "".join(part["text"] or "" for part in row["messages"][0]["content"])
+    images = [Image.open(image["path"]).convert("RGB") for image in row["images"]]
     kept = {name: row[name] for name in ("answer", "problem_type", "data_type")}
     return {"prompt": [{"role": "user", "content": text}], "images": images, **kept}
 

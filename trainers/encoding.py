@@ -111,9 +111,10 @@ class Encoder:
         turns = [turn for turn in row["messages"] if turn["role"] != "assistant"]
         return self._rendered(turns, add_generation_prompt=True)
 
-    def response_text(self, row: Row) -> str:
-        """The assistant turn behind `prompt_text`, with the token that ends it."""
-        whole, prompt = self._rendered(row["messages"], add_generation_prompt=False), self.prompt_text(row)
+    def response_text(self, row: Row, prompt: str | None = None) -> str:
+        """The assistant turn behind `prompt_text` (told where it is known), with the token that ends it."""
+        whole = self._rendered(row["messages"], add_generation_prompt=False)
+        prompt = self.prompt_text(row) if prompt is None else prompt
         if not whole.startswith(prompt):
             raise OneThinkerError(
                 "this model's chat template writes the prompt differently once the answer is known, so what is "
@@ -121,10 +122,10 @@ class Encoder:
             )
         return whole[len(prompt) :].rstrip("\n")
 
-    def prompt(self, row: Row, media: Media | None = None) -> Encoded:
+    def prompt(self, row: Row, media: Media | None = None, text: str | None = None) -> Encoded:
         """The prompt alone, for generation. Raises RowDropped for media that cannot be used and for one too long."""
         media = self.media(row) if media is None else media
-        text = self.prompt_text(row)
+        text = self.prompt_text(row) if text is None else text
         inputs: dict[str, Any] = {"text": [self._bare(text)], "return_tensors": "pt"}
         if media.images:
             inputs["images"] = [list(media.images)]
@@ -145,8 +146,9 @@ class Encoder:
 
     def whole(self, row: Row) -> Encoded:
         """Prompt and response, the response's tokens as labels. Nothing is ever cut: a row too long is dropped."""
-        prompt = self.prompt(row)
-        response = self.tokenizer(self.response_text(row), add_special_tokens=False)["input_ids"]
+        text = self.prompt_text(row)
+        prompt = self.prompt(row, text=text)
+        response = self.tokenizer(self.response_text(row, text), add_special_tokens=False)["input_ids"]
         if not self._kind_of.keys().isdisjoint(response):
             raise RowDropped("media_token_in_response")
         length = len(prompt.ids) + len(response)
