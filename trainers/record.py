@@ -122,9 +122,9 @@ def told_by(folder: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
-def callback(record: Record) -> Any:
-    """The transformers callback that feeds a record."""
-    from transformers import TrainerCallback
+def attach(trainer: Any, record: Record) -> None:
+    """Have a trainer feed a record; its steps go to standard error, where transformers would use standard output."""
+    from transformers import PrinterCallback, TrainerCallback
 
     class Recording(TrainerCallback):  # type: ignore[misc]
         """Every log line becomes rows, every checkpoint a note."""
@@ -139,4 +139,5 @@ def callback(record: Record) -> Any:
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             record.checkpoint(state.global_step)
 
-    return Recording()
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Recording())

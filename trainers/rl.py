@@ -13,7 +13,7 @@ from trainers.config import plain, settings
 from trainers.encoding import MediaLimits
 from trainers.models import ModelSettings
 from trainers.online_filter import FilterSettings
-from trainers.record import Record, callback, recorded
+from trainers.record import Record, attach, recorded
 from trainers.sft import finish, found_checkpoint, shares
 from trainers.torchvision_schemas import declare
 
@@ -136,7 +136,7 @@ def train(corpus: "Corpus", config: RlConfig, *, resume: str | None = None) -> P
             record = stack.enter_context(
                 recorded(corpus, "rl", plain(config), snapshot, output, ranks=ranks, resumed_from=checkpoint)
             )
-            trainer.add_callback(callback(record))
+            attach(trainer, record)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.save_model(str(output))
         if record is not None:

@@ -14,7 +14,7 @@ from corpus.errors import OneThinkerError, UsageError, near
 from trainers.config import plain, settings
 from trainers.encoding import MediaLimits
 from trainers.models import ModelSettings
-from trainers.record import Record, callback, recorded
+from trainers.record import Record, attach, recorded
 from trainers.torchvision_schemas import declare
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def train(corpus: "Corpus", config: SftConfig, *, resume: str | None = None) -> 
             record = stack.enter_context(
                 recorded(corpus, "sft", plain(config), snapshot, output, ranks=ranks, resumed_from=checkpoint)
             )
-            trainer.add_callback(callback(record))
+            attach(trainer, record)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.save_model(str(output))
         if record is not None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 from accelerate.utils import gather_object
-from swift.rewards import ORM, orms
-from swift.rlhf_trainers.grpo_trainer import GRPOTrainer
+from swift.rewards import ORM, orms  # type: ignore[import-not-found]
+from swift.rlhf_trainers.grpo_trainer import GRPOTrainer  # type: ignore[import-not-found]
 
 from trainers.plugins.bridge import estimator, scored, task_of
 

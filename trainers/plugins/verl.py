@@ -15,10 +15,10 @@ from typing import Any
 
 import orjson
 import torch
-import transfer_queue as tq
-from verl.trainer.ppo.core_algos import register_adv_est
-from verl.trainer.ppo.v1.trainer_base import register_trainer
-from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+import transfer_queue as tq  # type: ignore[import-not-found]
+from verl.trainer.ppo.core_algos import register_adv_est  # type: ignore[import-not-found]
+from verl.trainer.ppo.v1.trainer_base import register_trainer  # type: ignore[import-not-found]
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync  # type: ignore[import-not-found]
 
 from trainers.plugins.bridge import estimator, scored, task_of
 
@@ -32,7 +32,7 @@ def compute_score(data_source: str, solution_str: str, ground_truth: str, extra_
     return {"score": found["reward"], "acc": found["accuracy"], "format": found["format"]}
 
 
-@register_adv_est(NAME)
+@register_adv_est(NAME)  # type: ignore[untyped-decorator]
 def advantages(
     token_level_rewards: torch.Tensor, response_mask: torch.Tensor, index: Sequence[str], config: Any = None, **_: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
