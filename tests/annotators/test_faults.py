@@ -21,7 +21,7 @@ from tests.annotators.serving import FAULTS, Provider
 
 EVERY_FAULT = dict.fromkeys(FAULTS, 0.1)
 # `make faults` runs these at the size that a release is judged by: 2,000 samples, 20 kills.
-SAMPLES = int(os.environ.get("ONETHINKER_FAULT_SAMPLES", "300"))
+SAMPLES = int(os.environ.get("ONETHINKER_FAULT_SAMPLES", "120"))
 KILLS = int(os.environ.get("ONETHINKER_FAULT_KILLS", "6"))
 
 

@@ -335,10 +335,12 @@ def test_every_word_of_a_record_comes_back_from_the_corpus(corpus, folder, recor
 
 # Ingests, and gets a signal right behind the nth append: in the middle of a transaction, with rows written.
 SCRIPT = """
-import os, sys
+import os, signal, sys
 from corpus import Corpus
 from corpus.ingest import ingest
 from corpus.store import Transaction
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 
 folder, path, stop_at, how = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 append, calls = Transaction.append, 0
