@@ -31,7 +31,7 @@ def rewards(sample: Sample, responses: list[str]) -> list[float]:
 
 def test_the_table_of_attacks_earns_the_format_share_at_most():
     assert len(CASES) >= 200
-    started = time.monotonic()
+    started = time.process_time()
     found = score(table_of([sample.row(response) for sample, _, response in CASES])).to_pylist()
     paid = [
         (sample.problem_type, odd, response[:200], got["reward"])
@@ -39,7 +39,7 @@ def test_the_table_of_attacks_earns_the_format_share_at_most():
         if got["reward"] is None or got["reward"] > FORMAT_SHARE + 1e-12
     ]
     assert paid == []
-    assert time.monotonic() - started < 60  # hundreds of bombs, none of which may go off
+    assert time.process_time() - started < 60  # hundreds of bombs, none of which may go off
 
 
 @pytest.mark.parametrize("sample", TYPES, ids=lambda sample: f"{sample.problem_type} {sample.data_type}")

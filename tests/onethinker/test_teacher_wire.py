@@ -301,14 +301,14 @@ def test_many_requests_wait_at_the_same_time() -> None:
 
         async def all_at_once() -> list[Any]:
             return await asyncio.gather(
-                *(client.chat.completions.create(model=MODEL, messages=CHAT) for _ in range(20))
+                *(client.chat.completions.create(model=MODEL, messages=CHAT) for _ in range(60))
             )
 
         started = time.perf_counter()
         done = asyncio.run(all_at_once())
         seconds = time.perf_counter() - started
-    assert len(done) == 20
-    assert 0.5 <= seconds < 8, "one after the other would take ten seconds and more"
+    assert len(done) == 60
+    assert 0.5 <= seconds < 25, "one after the other would take thirty seconds and more"
 
 
 def test_replies_do_not_depend_on_how_many_are_asked_at_once() -> None:
