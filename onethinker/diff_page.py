@@ -3,27 +3,21 @@
 from itertools import groupby
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from corpus.diff import Diff
+from onethinker.page import environment
 
 
 def write(diff: Diff, path: Path, *, limit: int) -> None:
     """Write the page, with at most `limit` rows of each kind of change."""
-    environment = Environment(
-        loader=PackageLoader("onethinker"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["signed"] = lambda value: "–" if value is None else f"{value:+.3f}"
-    environment.filters["short"] = lambda value: "–" if value is None else f"{value:.3f}"
     shown = {}
     for change, rows in groupby(diff.changes.to_pylist(), key=lambda row: row["change"]):
         every = list(rows)
         shown[change] = (len(every), every[:limit])
-    html = environment.get_template("diff.html").render(
-        old=diff.old, new=diff.new, shown=shown, summary=diff.summary().to_pylist(), shifts=diff.shifts.to_pylist()
+    html = (
+        environment()
+        .get_template("diff.html")
+        .render(
+            old=diff.old, new=diff.new, shown=shown, summary=diff.summary().to_pylist(), shifts=diff.shifts.to_pylist()
+        )
     )
     path.write_text(html, encoding="utf-8")

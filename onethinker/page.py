@@ -104,5 +104,6 @@ def environment() -> Environment:
     environment.filters["number"] = lambda value: "" if value is None else f"{value:,}"
     environment.filters["share"] = lambda value: "" if value is None else f"{100 * value:.0f}%"
     environment.filters["short"] = lambda value, places=3: "" if value is None else f"{value:.{places}f}"
+    environment.filters["signed"] = lambda value: "–" if value is None else f"{value:+.3f}"
     environment.filters["question"] = lambda text: text.replace("<image>", "").replace("<video>", "").strip()
     return environment
