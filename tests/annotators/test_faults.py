@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from annotators import annotate
+from annotators import annotate, engine
 from annotators.journal import leftovers
 from annotators.ledger import journal_folder
 from corpus import Corpus
@@ -30,6 +30,7 @@ KILLS = int(os.environ.get("ONETHINKER_FAULT_KILLS", "6"))
 def test_each_sample_ends_with_one_trace_or_a_named_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, teacher: str
 ) -> None:
+    monkeypatch.setattr(engine, "LONGEST_WAIT_S", 1.0)  # the unlucky few would back off for minutes
     corpus = questions(tmp_path / "corpus", SAMPLES, "tiv")
     with Provider(faults=EVERY_FAULT, keep_bodies=False) as provider:
         point_at(provider, monkeypatch)
