@@ -99,6 +99,7 @@ def test_ms_swift_rows_have_messages_media_and_a_solution(made: tuple[Corpus, Sn
     for row in rows:
         assert [turn["role"] for turn in row["messages"]] == ["user", "assistant"]
         assert row["solution"] in row["messages"][1]["content"]
+        assert {"sample_id", "problem_type", "data_type", "task"} <= set(row), "our reward and estimator ask for these"
 
 
 def test_verl_and_trl_files_load_with_their_pictures_decoded(made: tuple[Corpus, Snapshot], tmp_path: Path) -> None:

@@ -7,18 +7,56 @@ ONETHINKER_ESTIMATOR (ema_grpo), ONETHINKER_TASK_KEYS (released).
 import os
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import orjson
+
+from corpus.errors import OneThinkerError
 from filters import score
 from trainers.advantages import Estimator, named
 from trainers.rewards import PARTS
 from trainers.task_keys import task_keys
 
+STATE = "advantages.json"  # in a checkpoint's folder, as in those of `onethinker train rl`
+
 
 @cache
 def estimator() -> Estimator:
     """The estimator of this process; its moments live as long as the process, or as a checkpoint restores them."""
-    return named(os.environ.get("ONETHINKER_ESTIMATOR", "ema_grpo"))
+    return named(chosen())
+
+
+def chosen() -> str:
+    """The estimator's name. Raises OneThinkerError for gdpo: other trainers hand over one reward, not its parts."""
+    name = os.environ.get("ONETHINKER_ESTIMATOR", "ema_grpo")
+    if name == "gdpo":
+        raise OneThinkerError("ONETHINKER_ESTIMATOR=gdpo wants a reward's parts, and a plug-in is given their sum")
+    return name
+
+
+def save(folder: str | Path) -> None:
+    """Write the moments into a checkpoint's folder."""
+    told = {"estimator": chosen(), "state": estimator().state_dict()}
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    (Path(folder) / STATE).write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
+
+
+def restore(folder: str | Path) -> None:
+    """Take up the moments of a checkpoint.
+
+    Raises OneThinkerError where it holds none, or another estimator's: going on with fresh moments would be a step in
+    the scale of every advantage that no log shows.
+    """
+    path = Path(folder) / STATE
+    if not path.is_file():
+        raise OneThinkerError(f"{folder} holds no {STATE}: it was saved without this plug-in")
+    told = orjson.loads(path.read_bytes())
+    if told["estimator"] != chosen():
+        raise OneThinkerError(
+            f"{folder} was trained with {told['estimator']}, ONETHINKER_ESTIMATOR says {chosen()}; set it to the former"
+        )
+    estimator().load_state_dict(told["state"])
 
 
 def task_of(row: Mapping[str, Any]) -> str:
@@ -27,12 +65,11 @@ def task_of(row: Mapping[str, Any]) -> str:
     return task_keys([row["problem_type"]], [row["data_type"]], [row.get("task")], scheme=scheme)[0]
 
 
-def scored(
-    responses: Sequence[str], rows: Sequence[Mapping[str, Any]], workers: int | None = 1
-) -> list[dict[str, Any]]:
+def scored(responses: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Each response's reward, accuracy, format, structure and reason; NaN where it could not be scored.
 
-    A row has answer, problem_type, data_type, and perhaps options and truth.
+    A row has answer, problem_type, data_type, and perhaps options and truth. One worker process scores, with the
+    verifier's limits on time and memory; a trainer has workers of its own, and each of them calls this.
     """
     table = score(
         responses,

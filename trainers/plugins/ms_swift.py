@@ -3,9 +3,13 @@
     onethinker snapshots export NAME@V --format ms_swift --out data
     swift rlhf --rlhf_type grpo --external_plugins trainers/plugins/ms_swift.py --reward_funcs onethinker \
         --dataset data/NAME_image.jsonl …
+
+A group is the responses to one sample, told by the `sample_id` that our export writes: ms-swift's own prompt ids are
+one for all prompts of the same words, whatever their images. Moments are saved in each checkpoint and restored.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,9 +17,11 @@ from accelerate.utils import gather_object
 from swift.rewards import ORM, orms  # type: ignore[import-not-found]
 from swift.rlhf_trainers.grpo_trainer import GRPOTrainer  # type: ignore[import-not-found]
 
-from trainers.plugins.bridge import estimator, scored, task_of
+from trainers.plugins.bridge import estimator, restore, save, scored, task_of
 
 _theirs = GRPOTrainer._compute_advantages
+_their_save = GRPOTrainer._save_checkpoint
+_their_load = GRPOTrainer._load_optimizer_and_scheduler
 
 
 class OneThinkerReward(ORM):  # type: ignore[misc]
@@ -37,11 +43,32 @@ def compute_advantages(
     """All ranks' advantages, as ms-swift wants them: its own way first, for its metrics, then ours in their place."""
     theirs = _theirs(self, samples, rewards_per_func, batch_encoded_inputs)
     tasks = gather_object([task_of(sample.extra) for sample in samples])
-    groups = gather_object([sample.prompt_id for sample in samples])
+    groups = gather_object([sample.extra["sample_id"] for sample in samples])
     rewards = (rewards_per_func * self.reward_weights.unsqueeze(0)).sum(dim=1)  # a NaN stays one, and is left out
     values = estimator().advantages(rewards, groups, tasks, update=self.model.training)
+    mode = "train" if self.model.training else "eval"
+    for task, moments in estimator().state_dict().items():
+        for name, value in moments.items():
+            self._metrics[mode][f"onethinker/{task}/{name}"].append(value)
     return torch.as_tensor(values, dtype=theirs.dtype, device=theirs.device)
+
+
+def save_checkpoint(self: Any, *args: Any, **kwargs: Any) -> Any:
+    """ms-swift's own, and the moments beside it."""
+    saved = _their_save(self, *args, **kwargs)
+    if self.args.should_save:
+        save(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+    return saved
+
+
+def load_optimizer_and_scheduler(self: Any, checkpoint: str | None) -> None:
+    """ms-swift's own, and the moments where a training goes on (rather than starts anew from a checkpoint's model)."""
+    _their_load(self, checkpoint)
+    if checkpoint is not None and not self.args.resume_only_model:
+        restore(checkpoint)
 
 
 orms["onethinker"] = OneThinkerReward
 GRPOTrainer._compute_advantages = compute_advantages
+GRPOTrainer._save_checkpoint = save_checkpoint
+GRPOTrainer._load_optimizer_and_scheduler = load_optimizer_and_scheduler
