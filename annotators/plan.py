@@ -120,7 +120,7 @@ class Plan:
     def _ask(self, of: Task, data_type: str) -> Ask:
         s = self.settings
         given = s.prompt.read_text(encoding="utf-8") if s.prompt else of.template_for(data_type)
-        template = self.mode.template(given)
+        template = self.mode.template(given, of)
         fps: float = s.fps if s.fps is not None else getattr(of, "fps", FPS)
         frames: int = s.max_frames if s.max_frames is not None else getattr(of, "max_frames", MAX_FRAMES)
         look = Look(s.image_pixels, s.frame_pixels, fps, frames, s.native_video)

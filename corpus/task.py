@@ -133,6 +133,7 @@ class Task:
     version: ClassVar[int] = 1  # raise it when the prompt, the answer or the reward changes
     ask: ClassVar[str] = ""  # what to answer and how, in words; {example} is not filled in here
     reply_example: ClassVar[str] = ""  # the answer body shown in the reply format
+    in_words: ClassVar[bool] = False  # answers in free text, which a judge or a reward model may score too
     Answer: ClassVar[Any] = str
     examples: ClassVar[Sequence[Example]] = ()
 

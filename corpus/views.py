@@ -32,6 +32,18 @@ VIEWS: dict[str, str] = {
         select t.*, s.task, s.problem_type, s.data_type, s.source, s.split, s.problem, s.answer as truth_answer,
                v.profile, v.verifier, v.format, v.structure, v.accuracy, v.reward, v.components, v.reason
         from traces t join samples s using (sample_id) left join latest_verdicts v using (trace_id)""",
+    # What judges said of each trace: whether its reasoning holds, and of an answer in words its score from 0 to 1.
+    "judgements": """
+        with replies as (
+            select params->>'about' as trace_id, teacher as judge, trace_id as judgement_id, created_at,
+                   case when json_valid(answer) then answer end as reply
+            from traces where mode = 'judge')
+        select trace_id, judge, judgement_id, try_cast(reply->>'$.reasoning' as int) as first_unsound,
+               case when reply->>'$.reasoning' ilike 'sound' then true
+                    when first_unsound is not null then false end as sound,
+               case when try_cast(reply->>'$.score' as double) between 0 and 10
+                    then try_cast(reply->>'$.score' as double) / 10 end as score, created_at
+        from replies where trace_id is not null and reply is not null""",
     # How hard a sample was for a teacher: passing is an accuracy of at least one half.
     "pass_rates": """
         select sample_id, task, problem_type, source, teacher, profile, count(*) as traces,

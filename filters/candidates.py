@@ -136,15 +136,10 @@ class Candidates:
                    using (sample_id) order by first"""
             ).to_arrow_table()
 
-    def load_component(self, name: str) -> None:
-        """Make the table `component` (trace_id, value): that component of the verdicts, where they have it."""
-        rows = self.corpus.sql(
-            """select trace_id, components[$name] as value from latest_verdicts
-               where profile = $profile and components[$name] is not null""",
-            {"name": name, "profile": self.profile},
-        ).to_arrow_reader(65_536)
-        self._db.register("arrived", rows)
-        self._db.execute("create or replace table component as select * from arrived")
+    def load(self, table: str, query: str, params: dict[str, Any]) -> None:
+        """Make a table of what a query over the corpus gives, for steps to join with."""
+        self._db.register("arrived", self.corpus.sql(query, params).to_arrow_reader(65_536))
+        self._db.execute(f"create or replace table {table} as select * from arrived")
         self._db.unregister("arrived")
 
     def traces_of(self, samples: pa.Table, going: list[bool], reason: str) -> pa.Table:

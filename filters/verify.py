@@ -18,7 +18,7 @@ from corpus.errors import OneThinkerError, near
 from corpus.progress import progress
 from corpus.runs import Run
 from filters.score import INPUT, scored
-from filters.scorers import OWN, PROBLEM_TYPE, UNANSWERED, Scorer, rescored, scorer
+from filters.scorers import OWN, UNANSWERED, Scorer, in_words, rescored, scorer
 from filters.working import stream, working_database
 
 COMMIT_ROWS = 25_000
@@ -110,7 +110,7 @@ def verifiers(profile: str, open_ended: str = OWN) -> dict[str, str]:
 
     scoring.score(scoring.table_of([]), profile)  # raises for a profile that is not there
     rules = {name: f"{name}@{task.version} {profile}@{scoring.VERSION}" for name, task in tasks().items()}
-    return rules if open_ended == OWN else rules | {PROBLEM_TYPE: f"{rules[PROBLEM_TYPE]} {open_ended}"}
+    return rules if open_ended == OWN else rules | {name: f"{rules[name]} {open_ended}" for name in in_words()}
 
 
 def _verdicts(rows: Iterator[pa.Table], profile: str, workers: int | None, words: Scorer) -> Iterator[pa.Table]:

@@ -1,12 +1,13 @@
 """Ways of asking, one file each, found by walking this folder; the file's name is the mode's, and traces keep it.
 
 Each says with `COLUMNS` what of a sample it may show, with `FROM` and `WHERE` which rows it is for, and with
-`template(task_template)` and `fields(row, question)` what the teacher reads.
+`template(task_template, task)` and `fields(row, question)` what the teacher reads.
 """
 
 from typing import Any, Protocol
 
 from corpus.discovery import modules
+from corpus.task import Task
 
 SHOWN = ("sample_id", "problem_type", "data_type", "problem", "options", "media")
 """What a teacher may see of a sample that must not learn its answer."""
@@ -23,7 +24,7 @@ class Mode(Protocol):
     FROM: str  # a relation with the columns of samples; one with a column `about` is asked once for each of its values
     WHERE: str
 
-    def template(self, template: str) -> str:
+    def template(self, template: str, task: Task) -> str:
         """The mode's prompt template, made from the task's (or from the user's own)."""
 
     def fields(self, row: dict[str, Any], question: str) -> dict[str, str]:

@@ -3,13 +3,14 @@
 from typing import Any
 
 from annotators.modes import SHOWN
+from corpus.task import Task
 
 COLUMNS = SHOWN
 FROM = "samples"
 WHERE = "true"
 
 
-def template(template: str) -> str:
+def template(template: str, task: Task) -> str:
     """The task's prompt as it is."""
     return template
 

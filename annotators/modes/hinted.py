@@ -7,6 +7,7 @@ reasoning can be followed from the media alone.
 from typing import Any
 
 from annotators.modes import SHOWN
+from corpus.task import Task
 
 COLUMNS = (*SHOWN, "answer")
 FROM = "samples"
@@ -19,7 +20,7 @@ Write the reasoning with which somebody who sees only what you were shown, and w
 Reason from what can be seen, never mention that the answer was given, and end with that answer in the form above."""
 
 
-def template(template: str) -> str:
+def template(template: str, task: Task) -> str:
     """The task's prompt and the answer after it."""
     return template + _HINT
 

@@ -1,36 +1,32 @@
 """Judge: a second model sees the question, the media and one trace, and says whether its reasoning holds.
 
 It is asked once for every well-formed trace of the slice that is no judgement itself; the `params` of its own trace
-name the one it judges, under `about`. Its answer is `sound` or the number of the first sentence that does not hold.
+name the one it judges, under `about`. Where a task answers in words it is shown the true answer too, and scores the
+trace's by a rubric. The words and what they mean are in corpus/judging.py; the view `judgements` holds what came back.
 """
 
 from typing import Any
 
 from annotators.modes import SHOWN
+from corpus import judging
+from corpus.task import Task
+from corpus.tasks import tasks
 
-COLUMNS = (*SHOWN, "about", "judged")
-FROM = """(select s.*, t.trace_id as about, t.response as judged from samples s join traces t using (sample_id)
-           where t.mode <> 'judge' and t.answer is not null and (t.flag is null or t.flag = 'other_language'))"""
+_IN_WORDS = ", ".join(f"'{name}'" for name, task in tasks().items() if task.in_words)
+COLUMNS = (*SHOWN, "about", "judged", "reference")
+FROM = f"""(select s.*, t.trace_id as about, t.response as judged,
+                   case when s.problem_type in ({_IN_WORDS}) then s.answer end as reference
+            from samples s join traces t using (sample_id)
+            where t.mode <> '{judging.MODE}' and t.answer is not null
+              and (t.flag is null or t.flag = 'other_language'))"""
 WHERE = "true"
 
-_JUDGE = """{question}
 
-Somebody answered the question above like this:
-<response>
-{judged}
-</response>
-
-Check the reasoning sentence by sentence against what you can see yourself. Does every sentence hold, and does the \
-answer follow? Put your own check between <think> and </think>. Then answer with the one word sound, or with the \
-number of the first sentence that does not hold, and write nothing outside the tags:
-<think>your check</think><answer>sound</answer>"""
-
-
-def template(template: str) -> str:
+def template(template: str, task: Task) -> str:
     """The judge's own prompt, or the user's if that has a place for the trace."""
-    return template if "{judged}" in template else _JUDGE
+    return template if "{judged}" in template else judging.template(task)
 
 
 def fields(row: dict[str, Any], question: str) -> dict[str, str]:
-    """The question and the response to judge."""
-    return {"question": question, "judged": row["judged"]}
+    """The question, the response to judge, and the true answer where the judge may know it."""
+    return {"question": question, "judged": row["judged"], "reference": row["reference"] or ""}

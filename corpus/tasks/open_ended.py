@@ -41,6 +41,7 @@ class OpenEnded(Task):
     """An answer in words, scored against a reference text."""
 
     name = "open-ended"
+    in_words = True
     ask = "Answer in words, as fully as the question asks for and no longer."
     reply_example = "A man in a red coat is crossing the street with his dog."
     examples = (

@@ -9,6 +9,7 @@ Each file has `open_scorer(rest, corpus)`, which gives a `Scorer` for what follo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import pyarrow as pa
@@ -19,7 +20,6 @@ from corpus.errors import UsageError, near
 from corpus.response import split
 from corpus.scoring import ACCURACY_SHARE, FORMAT_SHARE
 
-PROBLEM_TYPE = "open-ended"
 OWN = "rouge"  # leaves the task's own scores
 UNANSWERED = ("reward_model_failed", "not_judged", "worker_died")  # not known yet: the next run asks again
 
@@ -52,6 +52,14 @@ class Scorer(Protocol):
         """A score for each question, in order."""
 
 
+@cache
+def in_words() -> frozenset[str]:
+    """The problem types whose answers are free text."""
+    from corpus.tasks import tasks
+
+    return frozenset(name for name, task in tasks().items() if task.in_words)
+
+
 def scorer(spec: str, corpus: Corpus) -> Scorer:
     """The scorer that a spec names. Raises UsageError for an unknown one or a spec that it cannot read."""
     name, _, rest = spec.partition(":")
@@ -71,7 +79,7 @@ def rescored(scorer: Scorer, rows: pa.Table, numbers: pa.Table) -> pa.Table:
     if scorer.word == OWN:
         return numbers
     types, responses, truths = (rows[name].to_pylist() for name in ("problem_type", "response", "ground_truth"))
-    places = [i for i, name in enumerate(types) if name == PROBLEM_TYPE and truths[i] and split(responses[i]).answer]
+    places = [i for i, name in enumerate(types) if name in in_words() and truths[i] and split(responses[i]).answer]
     if not places:
         return numbers
     asked = rows.take(pa.array(places))

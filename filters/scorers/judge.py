@@ -4,10 +4,8 @@ Several judgements of one answer are averaged. An answer without one is `not_jud
 verification looks again.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 from corpus import Corpus, judging
 from corpus.errors import OneThinkerError
@@ -16,32 +14,27 @@ from filters.scorers import Question, Score
 
 @dataclass(frozen=True)
 class Judge:
-    """Judgements by the id of the trace that they judge."""
+    """The mean judgement of each judged trace, by its id."""
 
     word: str
-    judgements: dict[str, list[float]]
+    judgements: dict[str, float]
 
     def scores(self, questions: Sequence[Question]) -> list[Score]:
         """The mean judgement of each answer."""
         found = [self.judgements.get(question.trace_id) for question in questions]
-        return [Score(fmean(js), raw=fmean(js)) if js else Score(None, reason="not_judged") for js in found]
+        return [Score(None, reason="not_judged") if score is None else Score(score, raw=score) for score in found]
 
 
 def open_scorer(rest: str, corpus: Corpus) -> Judge:
     """The judgements of the teacher that `rest` names, or of all; OneThinkerError where there is none."""
     rows = corpus.sql(
-        """select params, answer from traces where mode = $mode and (teacher = $teacher or $teacher = '')
-           order by trace_id""",
-        {"mode": judging.MODE, "teacher": rest},
-    ).to_arrow_reader(10_000)
-    judgements: dict[str, list[float]] = defaultdict(list)
-    for batch in rows:
-        for row in batch.to_pylist():
-            if found := judging.judged(row):
-                judgements[found[0]].append(found[1])
-    if not judgements:
+        """select trace_id, avg(score) from judgements
+           where score is not null and (judge = $teacher or $teacher = '') group by 1""",
+        {"teacher": rest},
+    ).fetchall()
+    if not rows:
         raise OneThinkerError(
-            f"the corpus holds no judgement{f' of {rest}' if rest else ''}; have answers judged with "
+            f"the corpus holds no judgement{f' of {rest}' if rest else ''} with a score; have answers judged with "
             "`onethinker annotate --mode judge --teacher P:MODEL`"
         )
-    return Judge(f"judge:{rest or 'all'}@{judging.VERSION}", dict(judgements))
+    return Judge(f"judge:{rest or 'all'}@{judging.VERSION}", dict(rows))

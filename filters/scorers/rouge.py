@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from corpus import Corpus
 from corpus.errors import UsageError
 from corpus.scoring import score, table_of
-from filters.scorers import OWN, PROBLEM_TYPE, Question, Score
+from filters.scorers import OWN, Question, Score
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Rouge:
             {
                 "response": f"<think></think><answer>{question.answer}</answer>",
                 "ground_truth": question.reference,
-                "problem_type": PROBLEM_TYPE,
+                "problem_type": "open-ended",
                 "data_type": "image",
             }
             for question in questions

@@ -24,7 +24,12 @@ class Options(_Options):
 
 def drops(candidates: Candidates, options: Options) -> duckdb.DuckDBPyRelation:
     """The traces that stand low in their group."""
-    candidates.load_component(options.component)
+    candidates.load(
+        "component",
+        """select trace_id, components[$name] as value from latest_verdicts
+           where profile = $profile and components[$name] is not null""",
+        {"name": options.component, "profile": candidates.profile},
+    )
     return candidates.sql(
         """with placed as (
              select trace_id, (value - min(value) over g) / nullif(max(value) over g - min(value) over g, 0) as place

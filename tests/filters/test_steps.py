@@ -1,5 +1,6 @@
 """The steps of recipes: what each takes out, with small odd inputs, one per reason."""
 
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -255,6 +256,26 @@ def test_balance(corpus: Corpus, sample: Add, trace: Add) -> None:
     assert len(going) == 5
     assert set(going.values()) == {"over_balance"}
     assert not [name for name in going if name.startswith("v")]
+
+
+def test_sound(corpus: Corpus, sample: Add, trace: Add) -> None:
+    said = {
+        "held": ["sound", "Sound", 2],
+        "fell": ["sound", 1, 3],
+        "unread": [],
+        "unclear": ["perhaps"],
+        "by_another": [1],
+    }
+    for name, words in said.items():
+        about = trace(sample(name), reward=1)
+        for i, word in enumerate(words):
+            teacher = "j:two" if name == "by_another" else "j:one"
+            reply = json.dumps({"reasoning": word})
+            trace(name, reply, attempt=i, mode="judge", teacher=teacher, params=json.dumps({"about": about}))
+    expected = {"fell": "reasoning_unsound", "unread": "not_judged", "unclear": "not_judged"}
+    assert taken(corpus, "sound") == expected | {"by_another": "reasoning_unsound"}
+    assert taken(corpus, "sound: {by: 'j:one'}") == expected | {"by_another": "not_judged"}
+    assert taken(corpus, "sound: {unjudged: keep, share: 0.3}") == {"by_another": "reasoning_unsound"}
 
 
 @pytest.mark.parametrize("few", [0, 64])
