@@ -72,7 +72,8 @@ def bare(encoder: Encoder, rows: list[Any]) -> Any:
     """What has to be done at the least: open or decode, and one call of the processor for the batch."""
     from PIL import Image
 
-    inputs: dict[str, Any] = {"text": [encoder.prompt_text(row) + encoder.response_text(row) for row in rows]}
+    chats = [encoder._rendered(row["messages"], add_generation_prompt=False) for row in rows]
+    inputs: dict[str, Any] = {"text": [encoder._bare(chat) for chat in chats]}
     if rows[0]["images"]:
         inputs["images"] = [[Image.open(image["path"]).convert("RGB") for image in row["images"]] for row in rows]
     else:

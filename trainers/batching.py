@@ -124,12 +124,13 @@ class Collator:
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:
         """The batch, with a list of (row id, reason) under `dropped`."""
-        encoded, dropped = [], []
-        for row in rows:
-            try:
-                encoded.append(self.encoder.whole(row))
-            except RowDropped as why:
-                dropped.append((row.get("trace_id") or row.get("sample_id"), why.reason))
+        made = self.encoder.wholes(rows)
+        encoded = [one for one in made if isinstance(one, Encoded)]
+        dropped = [
+            (row.get("trace_id") or row.get("sample_id"), why.reason)
+            for row, why in zip(rows, made, strict=True)
+            if isinstance(why, RowDropped)
+        ]
         pad = self.encoder.tokenizer.pad_token_id
         batch: dict[str, Any] = padded(encoded or [Encoded([pad], [-100], [0], {})], pad)
         if self.anchored:

@@ -11,7 +11,8 @@ from trainers.encoding import Encoder, RowDropped
 from trainers.memory import estimate, media_tokens
 from trainers.models import load_processor
 from trainers.rl import RlConfig
-from trainers.sft import SftConfig, ranks
+from trainers.running import ranks
+from trainers.sft import SftConfig
 
 if TYPE_CHECKING:
     from corpus import Corpus

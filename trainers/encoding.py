@@ -1,10 +1,11 @@
-"""Rows of a snapshot as what a model reads: chat text, pixels decoded late, token ids; one row at a time.
+"""Rows of a snapshot as what a model reads: chat text, pixels decoded late, token ids.
 
 A row's prompt is tokenised as generation will see it and its response on its own behind it, so the ids that SFT
-trains on are the ids that RL continues, and the border between the two is exact.
+trains on are the ids that RL continues, and the border between the two is exact. A batch goes through the model's
+processor in one call, and comes out as its rows would one by one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     import torch
 
 Row = Mapping[str, Any]
+
+# What a processor makes of a row beside its pixels, which we make ourselves.
+TEXT_KEYS = frozenset({"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids"})
+# The pixels of all images (and of all videos) behind each other, and the grid that says where each one ends.
+GRIDS = {"pixel_values": "image_grid_thw", "pixel_values_videos": "video_grid_thw"}
 
 
 @settings
@@ -122,40 +128,101 @@ class Encoder:
             )
         return whole[len(prompt) :].rstrip("\n")
 
-    def prompt(self, row: Row, media: Media | None = None, text: str | None = None) -> Encoded:
+    def prompt(self, row: Row, media: Media | None = None) -> Encoded:
         """The prompt alone, for generation. Raises RowDropped for media that cannot be used and for one too long."""
-        media = self.media(row) if media is None else media
-        text = self.prompt_text(row) if text is None else text
-        inputs: dict[str, Any] = {"text": [self._bare(text)], "return_tensors": "pt"}
-        if media.images:
-            inputs["images"] = [list(media.images)]
-        if media.clips:
-            inputs["videos"] = [[_frames_first(clip) for clip in media.clips]]
-            inputs["video_metadata"] = [[metadata_of(clip) for clip in media.clips]]
-            inputs["do_sample_frames"] = False
-        try:
-            encoded = self.processor(**inputs)
-        except ValueError as error:  # an image 200 times as wide as high, say: the model's processor refuses it
-            raise RowDropped("media_refused", str(error)) from error
-        ids = encoded["input_ids"][0].tolist()
-        if self.max_length is not None and len(ids) > self.max_length:
-            raise RowDropped("too_long", f"a prompt of {len(ids)} tokens, the most is {self.max_length}")
-        skip = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids")
-        pixels = {name: value for name, value in encoded.items() if name not in skip}
-        return Encoded(ids, [-100] * len(ids), [self._kind_of.get(i, 0) for i in ids], pixels)
+        return _sound(self.prompts([row], None if media is None else [media])[0])
+
+    def prompts(
+        self, rows: Sequence[Row], media: Sequence[Media | RowDropped] | None = None, texts: Sequence[str] | None = None
+    ) -> list[Encoded | RowDropped]:
+        """The prompts of a batch in one call of the processor; in place of a row that cannot be used, why.
+
+        `media` are the rows' own, where they are decoded already, and `texts` what `prompt_text` says of them.
+        """
+        shown = [self._decoded(row) for row in rows] if media is None else media
+        texts = [self.prompt_text(row) for row in rows] if texts is None else texts
+        sound = [(self._bare(text), one) for text, one in zip(texts, shown, strict=True) if isinstance(one, Media)]
+        encoded = iter(self._processed(sound))
+        return [next(encoded) if isinstance(one, Media) else one for one in shown]
 
     def whole(self, row: Row) -> Encoded:
-        """Prompt and response, the response's tokens as labels. Nothing is ever cut: a row too long is dropped."""
-        text = self.prompt_text(row)
-        prompt = self.prompt(row, text=text)
-        response = self.tokenizer(self.response_text(row, text), add_special_tokens=False)["input_ids"]
+        """Prompt and response, the response's tokens as labels. Raises RowDropped for a row that cannot be used."""
+        return _sound(self.wholes([row])[0])
+
+    def wholes(self, rows: Sequence[Row]) -> list[Encoded | RowDropped]:
+        """`whole` of every row of a batch. Nothing is ever cut: a row too long is dropped."""
+        texts = [self.prompt_text(row) for row in rows]
+        said = [self.response_text(row, text) for row, text in zip(rows, texts, strict=True)]
+        responses = self.tokenizer(said, add_special_tokens=False)["input_ids"] if said else []
+        prompts = self.prompts(rows, texts=texts)
+        return [
+            prompt if isinstance(prompt, RowDropped) else self._answered(prompt, response)
+            for prompt, response in zip(prompts, responses, strict=True)
+        ]
+
+    def _answered(self, prompt: Encoded, response: list[int]) -> Encoded | RowDropped:
         if not self._kind_of.keys().isdisjoint(response):
-            raise RowDropped("media_token_in_response")
+            return RowDropped("media_token_in_response")
         length = len(prompt.ids) + len(response)
         if self.max_length is not None and length > self.max_length:
-            raise RowDropped("too_long", f"{length} tokens, the most is {self.max_length}")
+            return RowDropped("too_long", f"{length} tokens, the most is {self.max_length}")
         nothing = [-100] * len(prompt.ids), [0] * len(response)
         return Encoded(prompt.ids + response, nothing[0] + response, prompt.kinds + nothing[1], prompt.pixels)
+
+    def _decoded(self, row: Row) -> Media | RowDropped:
+        try:
+            return self.media(row)
+        except RowDropped as why:
+            return why
+
+    def _processed(self, sound: Sequence[tuple[str, Media]]) -> list[Encoded | RowDropped]:
+        """Texts and their media through the processor: together where that can be taken apart again."""
+        if len(sound) > 1 and self._separable and all(self._as_many(text, media) for text, media in sound):
+            try:
+                return self._called(sound)
+            except ValueError:
+                pass  # it refuses a medium of one of them; of which, it says one by one
+        made: list[Encoded | RowDropped] = []
+        for one in sound:
+            try:
+                made += self._called([one])
+            except ValueError as error:  # an image 200 times as wide as high, say
+                made.append(RowDropped("media_refused", str(error)))
+        return made
+
+    def _called(self, sound: Sequence[tuple[str, Media]]) -> list[Encoded | RowDropped]:
+        """One call of the processor. Raises ValueError where it refuses any of the media."""
+        inputs: dict[str, Any] = {"text": [text for text, _ in sound], "return_tensors": "pt", "padding": True}
+        images = [list(media.images) for _, media in sound if media.images]
+        clips = [media.clips for _, media in sound if media.clips]
+        if images:
+            inputs["images"] = images
+        if clips:
+            inputs["videos"] = [[_frames_first(clip) for clip in of_row] for of_row in clips]
+            inputs["video_metadata"] = [[metadata_of(clip) for clip in of_row] for of_row in clips]
+            inputs["do_sample_frames"] = False
+        made = self.processor(**inputs)
+        there = made["attention_mask"].bool()
+        ids = [row[mask].tolist() for row, mask in zip(made["input_ids"], there, strict=True)]
+        pixels = {name: value for name, value in made.items() if name not in TEXT_KEYS}
+        parts = iter([pixels]) if len(sound) == 1 else _apart(pixels, [media for _, media in sound])
+        return [self._prompt(row, part) for row, part in zip(ids, parts, strict=True)]
+
+    def _prompt(self, ids: list[int], pixels: dict[str, "torch.Tensor"]) -> Encoded | RowDropped:
+        if self.max_length is not None and len(ids) > self.max_length:
+            return RowDropped("too_long", f"a prompt of {len(ids)} tokens, the most is {self.max_length}")
+        return Encoded(ids, [-100] * len(ids), [self._kind_of.get(i, 0) for i in ids], pixels)
+
+    @property
+    def _separable(self) -> bool:
+        """Whether each row's pixels can be told in what the processor makes of several: by grids, or not at all."""
+        names = set(self.processor.model_input_names) - TEXT_KEYS
+        return "image_grid_thw" in names and names <= GRIDS.keys() | set(GRIDS.values())
+
+    def _as_many(self, text: str, media: Media) -> bool:
+        """Whether a text has as many placeholders as media: in a batch, one too many would take its neighbour's."""
+        p = self.processor
+        return text.count(p.image_token) == len(media.images) and text.count(p.video_token) == len(media.clips)
 
     def _rendered(self, turns: list[Any], *, add_generation_prompt: bool) -> str:
         messages = [
@@ -183,6 +250,27 @@ class Encoder:
         sampler = self.processor.video_processor
         chosen = sampler.sample_frames(VideoMetadata(total_num_frames=total, fps=fps), fps=self.limits.video_fps)
         return [int(i) for i in chosen][: self.limits.video_max_frames]
+
+
+def _sound(made: Encoded | RowDropped) -> Encoded:
+    if isinstance(made, RowDropped):
+        raise made
+    return made
+
+
+def _apart(pixels: Mapping[str, "torch.Tensor"], media: Sequence[Media]) -> Iterator[dict[str, "torch.Tensor"]]:
+    """Each row's own part of a batch's pixels, by the grids that lie beside them."""
+    parts: list[dict[str, torch.Tensor]] = [{} for _ in media]
+    for name, grid_name in GRIDS.items():
+        if name not in pixels:
+            continue
+        counts = [len(one.images if name == "pixel_values" else one.clips) for one in media]
+        grids = pixels[grid_name].split(counts)
+        patches = pixels[name].split([int(grid.prod(1).sum()) for grid in grids])
+        for part, grid, of_row, count in zip(parts, grids, patches, counts, strict=True):
+            if count:
+                part |= {name: of_row, grid_name: grid}
+    return iter(parts)
 
 
 def image_paths(row: Row) -> list[str]:

@@ -35,8 +35,8 @@ from trainers.models import adapters, load_model, load_processor
 from trainers.online_filter import Reserve
 from trainers.rewards import Judged, judged, unscored
 from trainers.rl import AGGREGATIONS, RlConfig
-from trainers.sft import ranks as world_size
-from trainers.sft import trl_arguments
+from trainers.running import ranks as world_size
+from trainers.running import trl_arguments
 from trainers.vllm_media import Shown, WithMedia
 
 STATE = "advantages.json"  # in each checkpoint: the estimator's moments and how far the reserve was used

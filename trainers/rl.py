@@ -3,18 +3,16 @@
 `RlConfig` says what to do, `train` does it; `group_trainer.py` holds the trainer, a small subclass of TRL's.
 """
 
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from trainers import advantages
-from trainers.config import plain, settings
+from trainers.config import settings
 from trainers.encoding import MediaLimits
 from trainers.models import ModelSettings
 from trainers.online_filter import FilterSettings
-from trainers.record import Record, attach, recorded
-from trainers.sft import finish, found_checkpoint, shares
+from trainers.running import run, shares
 from trainers.torchvision_schemas import declare
 
 if TYPE_CHECKING:
@@ -125,20 +123,4 @@ def train(corpus: "Corpus", config: RlConfig, *, resume: str | None = None) -> P
     declare()
     from trainers.group_trainer import build
 
-    snapshot = corpus.snapshots.get(config.snapshot)
-    output = Path(config.output)
-    checkpoint = found_checkpoint(output, resume)
-    trainer = build(snapshot, config)
-    with ExitStack() as stack:
-        record: Record | None = None
-        if trainer.accelerator.is_main_process:
-            ranks = trainer.accelerator.num_processes
-            record = stack.enter_context(
-                recorded(corpus, "rl", plain(config), snapshot, output, ranks=ranks, resumed_from=checkpoint)
-            )
-            attach(trainer, record)
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        trainer.save_model(str(output))
-        if record is not None:
-            finish(record, trainer)
-    return output
+    return run(corpus, "rl", config, build, resume)

@@ -15,8 +15,9 @@ from trainers.batching import Collator, RowBatches
 from trainers.encoding import Encoder, MediaLimits, Row
 from trainers.memory import media_tokens
 from trainers.models import adapters, load_model, load_processor
-from trainers.sft import SftConfig, trl_arguments
-from trainers.sft import ranks as world_size
+from trainers.running import ranks as world_size
+from trainers.running import trl_arguments
+from trainers.sft import SftConfig
 
 
 class SnapshotSftTrainer(SFTTrainer):  # type: ignore[misc]

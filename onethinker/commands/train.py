@@ -1,7 +1,8 @@
 """`onethinker train`: supervised fine-tuning and reinforcement learning on a snapshot, and a look at how runs went."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -30,18 +31,9 @@ def sft(config: str, /, *, resume: Resume = None, dry_run: DryRun = False, corpu
     config
         A YAML file, or the name of one in configs/.
     """
-    from trainers.config import load
-    from trainers.sft import SftConfig
-    from trainers.sft import train as run
+    from trainers import sft as method
 
-    settings = load(config, SftConfig)
-    with Corpus.open(corpus) as opened:
-        if dry_run:
-            from trainers.dry_run import describe
-
-            print(describe(opened, settings))
-        else:
-            print(run(opened, settings, resume=resume))
+    _train(method.train, config, method.SftConfig, resume, dry_run, corpus)
 
 
 @train.command
@@ -57,18 +49,9 @@ def rl(config: str, /, *, resume: Resume = None, dry_run: DryRun = False, corpus
     config
         A YAML file, or the name of one in configs/.
     """
-    from trainers.config import load
-    from trainers.rl import RlConfig
-    from trainers.rl import train as run
+    from trainers import rl as method
 
-    settings = load(config, RlConfig)
-    with Corpus.open(corpus) as opened:
-        if dry_run:
-            from trainers.dry_run import describe
-
-            print(describe(opened, settings))
-        else:
-            print(run(opened, settings, resume=resume))
+    _train(method.train, config, method.RlConfig, resume, dry_run, corpus)
 
 
 @train.command
@@ -100,3 +83,17 @@ def compare(
         show(comparison.metrics, format, f"{a} and {b}, the mean of each metric's last tenth of steps")
         if plots is not None:
             plots.write_text(comparison.svg())
+
+
+def _train(run: Callable[..., Path], name: str, kind: Any, resume: str | None, dry_run: bool, corpus: str) -> None:
+    """Do as the config `name` says, or only say what that would be; prints the model's folder, or the description."""
+    from trainers.config import load
+
+    config = load(name, kind)
+    with Corpus.open(corpus) as opened:
+        if dry_run:
+            from trainers.dry_run import describe
+
+            print(describe(opened, config))
+        else:
+            print(run(opened, config, resume=resume))

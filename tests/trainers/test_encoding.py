@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("trl", reason="the training stack is not installed")
 
 from tests.trainers.making import MEDIA, Training
-from trainers.batching import Collator
+from trainers.batching import Collator, padded
 from trainers.config import built
-from trainers.encoding import Encoder, MediaLimits, RowDropped
+from trainers.encoding import Encoded, Encoder, MediaLimits, RowDropped
 from trainers.frames import read_clip
 from trainers.models import load_processor
 
@@ -35,7 +36,7 @@ def test_every_row_is_prompt_then_response_and_only_the_response_is_learnt(encod
     for row in rows:
         whole = encoder.whole(row)
         learnt = [token for token, label in zip(whole.ids, whole.labels, strict=True) if label >= 0]
-        assert encoder.tokenizer.decode(learnt) == row["response"] + "<|im_end|>"
+        assert encoder.tokenizer.decode(learnt) == row["messages"][-1]["content"][0]["text"] + "<|im_end|>"
         assert whole.ids[: -len(learnt)] == encoder.prompt(row).ids, "SFT and RL must see one prompt"
         assert whole.labels[-len(learnt) :] == learnt
 
@@ -117,6 +118,78 @@ def test_a_bad_medium_drops_its_own_row_with_a_reason(
     alone = Collator(encoder)([good])
     assert together["dropped"] == [(bad["trace_id"], reason)]
     assert together["input_ids"].tolist() == alone["input_ids"].tolist(), "no other row may take its place"
+
+
+def test_a_batch_is_encoded_as_its_rows_would_be_one_by_one(
+    encoder: Encoder, rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Token for token and pixel for pixel, with media of unlike size and rows without any."""
+    bare = {**of(rows, "image QA"), "images": [], "messages": [{"role": "user", "content": "How many?"}, ANSWERED]}
+    both = two_images(of(rows, "image QA"), of(rows, "image captioning"))
+    batch = [*rows, bare, both]
+    calls: list[int] = []
+    kind, call = type(encoder.processor), type(encoder.processor).__call__
+    monkeypatch.setattr(
+        kind, "__call__", lambda self, **inputs: calls.append(len(inputs["text"])) or call(self, **inputs)
+    )
+    together = encoder.wholes(batch)
+    assert calls == [len(batch)], "one call for all of them"
+    for row, one in zip(batch, together, strict=True):
+        alone = encoder.whole(row)
+        assert isinstance(one, Encoded)
+        assert (one.ids, one.labels, one.kinds) == (alone.ids, alone.labels, alone.kinds)
+        assert one.pixels.keys() == alone.pixels.keys()
+        assert all((one.pixels[name] == value).all() for name, value in alone.pixels.items())
+    assert [len(encoder.whole(row).pixels.get("image_grid_thw", ())) for row in (bare, both)] == [0, 2]
+    collated, joined = (
+        Collator(encoder)(batch),
+        padded([encoder.whole(row) for row in batch], encoder.tokenizer.pad_token_id),
+    )
+    assert all((collated.pop(name) == value).all() for name, value in joined.items())
+    assert collated == {"dropped": []}
+
+
+ANSWERED = {"role": "assistant", "content": [{"type": "text", "text": "<think>I count.</think><answer>2</answer>"}]}
+
+
+def two_images(row: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """A row that shows its own image and then another's."""
+    asked = {"role": "user", "content": [{"type": "image", "text": None}, *row["messages"][0]["content"]]}
+    return row | {"images": row["images"] + other["images"], "messages": [asked, *row["messages"][1:]]}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda row: too_wide(row), "media_refused"),
+        (lambda row: row | {"images": []}, "media_refused"),
+        (lambda row: row | {"images": row["images"] * 2}, "media_refused"),
+        (lambda row: row | {"images": [{"path": "/gone.png"}]}, "media_missing"),
+        (lambda row: row | {"messages": [{"role": "user", "content": "<|video_pad|>?"}, ANSWERED]}, "media_refused"),
+    ],
+    ids=["refused by the processor", "one medium too few", "one too many", "missing", "of another kind"],
+)
+def test_a_bad_row_leaves_its_neighbours_as_they_were(
+    encoder: Encoder, rows: Any, tmp_path: Path, spoil: Any, reason: str
+) -> None:
+    good = [row for row in rows if row["data_type"] == "image"][:3]
+    Image.new("RGB", (4096, 8)).save(tmp_path / "wide.png")
+    bad = spoil(of(rows, "spatial grounding") | {"folder": tmp_path})
+    for place in range(4):
+        made = encoder.wholes([*good[:place], bad, *good[place:]])
+        why = made.pop(place)
+        assert isinstance(why, RowDropped)
+        assert why.reason == reason
+        for row, one in zip(good, made, strict=True):
+            alone = encoder.whole(row)
+            assert isinstance(one, Encoded)
+            assert one.ids == alone.ids
+            assert (one.pixels["pixel_values"] == alone.pixels["pixel_values"]).all()
+
+
+def too_wide(row: dict[str, Any]) -> dict[str, Any]:
+    """512 times as wide as high, which Qwen's processor refuses."""
+    return row | {"images": [{"path": str(row["folder"] / "wide.png")}]}
 
 
 def test_a_batch_that_loses_all_its_rows_learns_nothing(encoder: Encoder) -> None:
