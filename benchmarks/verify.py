@@ -1,6 +1,6 @@
 """How fast responses are scored, by type, against a plain loop over samples in the same run on the same rows.
 
-    python benchmarks/verify.py [--rows 2000] [--profile strict] [--only tracking]
+    python -m benchmarks.verify [--rows 2000] [--profile strict] [--only tracking]
 
 Prints responses scored in a second of processor time by the loop (benchmarks/plain_rewards.py) and by
 `corpus.scoring.score`, Arrow in and Arrow out, and their ratio. Every row has a sample of its own, so nothing is gained

@@ -1,9 +1,12 @@
 """A snapshot as a `datasets.Dataset`: chat messages with their images and videos, memory-mapped, decoded when read.
 
-The Arrow file behind it is made once per snapshot and kept under `cache/` in the corpus; it can be deleted at any time.
+The Arrow file behind it is made when the snapshot is, and kept under `cache/` in the corpus. It can be deleted at any
+time: the next `dataset()` makes it again, which takes some seconds for 100k rows and more.
 """
 
+import contextlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.chat import message_column
+from corpus.chat import MESSAGE, message_column
 from corpus.ids import digest
 
 if TYPE_CHECKING:
@@ -19,47 +22,47 @@ if TYPE_CHECKING:
 
     from corpus.snapshots import Snapshot
 
-LAYOUT = 2  # of the columns below; raise it when they change, so that an old cache is not taken for a new one
-KEPT = (
-    "sample_id",
-    "trace_id",
-    "task",
-    "problem_type",
-    "data_type",
-    "prompt",
-    "response",
-    "answer",
-    "source",
-    "teacher",
-    "truth",
-    "options",
-    "reward",
-    "accuracy",
+LAYOUT = 3  # of the columns below; raise it when they change, so that an old cache is not taken for a new one
+_KEPT: dict[str, pa.DataType] = {
+    "sample_id": pa.string(),
+    "trace_id": pa.string(),
+    "task": pa.string(),
+    "problem_type": pa.string(),
+    "data_type": pa.string(),
+    "prompt": pa.string(),
+    "answer": pa.string(),
+    "source": pa.string(),
+    "teacher": pa.string(),
+    "truth": pa.string(),
+    "reward": pa.float64(),
+    "accuracy": pa.float64(),
+    "options": pa.list_(pa.string()),
+}
+COLUMNS = [*_KEPT, "response", "media"]  # of a frozen row, that chat rows are made of
+SCHEMA = pa.schema(
+    {
+        "messages": pa.list_(MESSAGE),
+        "images": pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+        "videos": pa.list_(pa.string()),
+        **_KEPT,
+    }
 )
-COLUMNS = [*KEPT, "media"]
-_NUMBERS = {"reward": "float64", "accuracy": "float64"}
 
 
 def features() -> "datasets.Features":
-    """The columns that `dataset()` and `stream()` give.
+    """The columns that `dataset()` and `stream()` give: those of SCHEMA.
 
-    `messages` (role, content parts; see corpus.chat), `images` (decoded to PIL when read), `videos` (paths of the
-    corpus's media: decoding is the trainer's, who knows the frame rate it wants), and the row's own KEPT columns.
+    `messages` (role, content parts; see corpus.chat; the response is the last), `images` (decoded to PIL when read),
+    `videos` (paths of the corpus's media: decoding is the trainer's, who knows the frame rate it wants), and columns of
+    the frozen row itself.
     """
     import datasets
 
     from corpus.pictures import Picture
 
-    text = datasets.Value("string")
-    return datasets.Features(
-        {
-            "messages": datasets.List({"role": text, "content": datasets.List({"type": text, "text": text})}),
-            "images": datasets.List(Picture()),
-            "videos": datasets.List(text),
-            **{name: datasets.Value(_NUMBERS.get(name, "string")) for name in KEPT if name != "options"},
-            "options": datasets.List(text),
-        }
-    )
+    columns = datasets.Features.from_arrow_schema(SCHEMA)
+    columns["images"] = datasets.List(Picture())
+    return columns
 
 
 def dataset(snapshot: "Snapshot") -> "datasets.Dataset":
@@ -70,29 +73,46 @@ def dataset(snapshot: "Snapshot") -> "datasets.Dataset":
     import datasets
     from datasets.table import MemoryMappedTable
 
-    columns = features()
-    key = digest(snapshot.fingerprint, str(snapshot.media_root), LAYOUT)
-    path = snapshot.folder.parent.parent / "cache" / f"{snapshot.ref}-{key}.arrow"
+    path = _path(snapshot)
     if not path.exists():
-        _write(snapshot, path, columns.arrow_schema)
+        _write(snapshot, path)
     table = MemoryMappedTable.from_file(str(path))
-    return datasets.Dataset(table, info=datasets.DatasetInfo(features=columns), fingerprint=key[:16])
+    info = datasets.DatasetInfo(features=features())
+    return datasets.Dataset(table, info=info, fingerprint=path.stem.rpartition("-")[2][:16])
 
 
-def _write(snapshot: "Snapshot", path: Path, schema: pa.Schema) -> None:
+def prepare(snapshot: "Snapshot") -> None:
+    """Make the file that `dataset()` reads, so that its first row comes at once; a full disk leaves that to it."""
+    with contextlib.suppress(OSError):
+        _write(snapshot, _path(snapshot))
+
+
+def _path(snapshot: "Snapshot") -> Path:
+    key = digest(snapshot.fingerprint, str(snapshot.media_root), LAYOUT)
+    return snapshot.folder.parent.parent / "cache" / f"{snapshot.ref}-{key}.arrow"
+
+
+def _write(snapshot: "Snapshot", path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     making = path.with_suffix(f".{os.getpid()}.making")
     try:
-        with pa.OSFile(str(making), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
-            for batch in snapshot.batches(COLUMNS):
-                writer.write_batch(chat_rows(batch, str(snapshot.media_root), schema), None)
+        chats = (chat_rows(batch, str(snapshot.media_root)) for batch in snapshot.batches(COLUMNS))
+        with (
+            ThreadPoolExecutor(1) as ahead,  # reads and converts the next batch while this one is written
+            pa.OSFile(str(making), "wb") as file,
+            pa.ipc.new_stream(file, SCHEMA) as writer,
+        ):
+            coming = ahead.submit(next, chats, None)
+            while (batch := coming.result()) is not None:
+                coming = ahead.submit(next, chats, None)
+                writer.write_batch(batch)
         making.replace(path)
     finally:
         making.unlink(missing_ok=True)
 
 
-def chat_rows(batch: pa.RecordBatch, media_root: str, schema: pa.Schema) -> pa.RecordBatch:
-    """Frozen rows (their COLUMNS) in the columns of `features()`, whose Arrow schema `schema` is.
+def chat_rows(batch: pa.RecordBatch, media_root: str) -> pa.RecordBatch:
+    """Frozen rows (their COLUMNS) in the columns of SCHEMA.
 
     Media are named, not opened: one that is missing raises FileNotFoundError, with its path, when it is decoded.
     """
@@ -112,5 +132,5 @@ def chat_rows(batch: pa.RecordBatch, media_root: str, schema: pa.Schema) -> pa.R
         "images": pa.ListArray.from_arrays(offsets, images),
         "videos": pa.ListArray.from_arrays(*lists["video"]),
     }
-    arrays = [made[field.name] if field.name in made else batch[field.name].cast(field.type) for field in schema]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    arrays = [made[field.name] if field.name in made else batch[field.name].cast(field.type) for field in SCHEMA]
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)

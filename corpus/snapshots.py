@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from corpus.chat import placed
 from corpus.errors import OneThinkerError, UsageError, near
 from corpus.frozen import COLUMNS, ROWS_PER_GROUP, fingerprint, schema, write_files
+from corpus.loading import prepare
 from corpus.media import sha256_of
 from corpus.runs import code_version
 from corpus.tasks import tasks
@@ -168,7 +169,7 @@ class Snapshots:
                 manifest |= {"name": name, "version": version, "parent": parent, "code_version": code_version()}
                 making.finish(manifest, recipe)
             _register(tx, manifest, recipe, lake_snapshot, picks, drops)
-        return self.get(f"{name}@{version}")
+        return self._prepared(f"{name}@{version}")
 
     def install(
         self,
@@ -206,7 +207,7 @@ class Snapshots:
             )
             by = {"run_id": told["run_id"], "created_at": datetime.fromisoformat(told["created_at"])}
             _register(tx, manifest, recipe, lake_snapshot, picks, drops, **by)
-        return self.get(ref)
+        return self._prepared(ref)
 
     def delete(self, ref: str) -> Snapshot:
         """Forget a version and remove its frozen files; its number is not given again. Returns what it was.
@@ -231,6 +232,11 @@ class Snapshots:
             [ref],
         ).fetchall()
         return children + [f"run {run_id} ({kind}) used it" for run_id, kind in runs]
+
+    def _prepared(self, ref: str) -> Snapshot:
+        snapshot = self.get(ref)
+        prepare(snapshot)
+        return snapshot
 
     def _newest(self, name: str) -> Snapshot | None:
         return next((s for s in reversed(self.list()) if s.name == name), None)

@@ -97,7 +97,6 @@ def _windows(files: tuple[str, ...], order: tuple[int, int] | None) -> list[_Win
 
 
 def _tables(plan: _Plan, pieces: list[tuple[_Window, int]]) -> Iterator[tuple[str, pa.Table]]:
-    schema = features().arrow_schema
     for window, part in pieces:
         rows = np.array_split(_places(plan, window), plan.parts)[part]
         if not len(rows):
@@ -105,7 +104,7 @@ def _tables(plan: _Plan, pieces: list[tuple[_Window, int]]) -> Iterator[tuple[st
         held = _read(plan.files, window.groups)
         for at in range(0, len(rows), ROWS_AT_ONCE):
             batch = held.take(pa.array(rows[at : at + ROWS_AT_ONCE]))
-            yield f"{window.number}-{part}-{at}", pa.Table.from_batches([chat_rows(batch, plan.media_root, schema)])
+            yield f"{window.number}-{part}-{at}", pa.Table.from_batches([chat_rows(batch, plan.media_root)])
 
 
 def _places(plan: _Plan, window: _Window) -> NDArray[np.int64]:
