@@ -6,24 +6,21 @@ same path, size and change time is known from a small SQLite file beside the med
 
 import os
 import sqlite3
-import sys
 import threading
-import time
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any
 
 import orjson
 from pebble import ProcessExpired, ProcessPool
 
 from corpus.media import MediaError, MediaStore, Medium, inside, probe
+from corpus.workers import Spawned, end_with_parent
 
 Outcome = Medium | MediaError
 _IN_FLIGHT_PER_WORKER = 64
-_PARENT_WATCH_S = 1.0
 _REMEMBERED_IN_MEMORY = 100_000
 
 
@@ -72,7 +69,7 @@ class MediaPool:
         if self._pool is None:
             if self._store:
                 self._store.sweep()
-            self._pool = ProcessPool(self._workers, initializer=_end_with_parent, context=_Spawned())
+            self._pool = ProcessPool(self._workers, initializer=end_with_parent, context=Spawned())
         self._room.acquire()
         root = self._store.root if self._store else None
         future = self._pool.schedule(_look, args=(root, *key), timeout=self._timeout_s)
@@ -125,38 +122,6 @@ def _look(root: str | None, path: str, kind: str) -> Medium | tuple[str, str]:
         return MediaStore(root).add(path, kind) if root is not None else probe(path, kind)
     except MediaError as error:
         return error.reason, error.detail
-
-
-def _end_with_parent() -> None:
-    """A worker inside a hanging decoder would outlive a killed ingest for ever; a thread of its own sees to that."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_PARENT_WATCH_S)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-class _Worker(SpawnProcess):
-    """Spawned, not forked: a fork would share the corpus's file locks and the mutexes of DuckDB's threads.
-
-    A spawned process imports the caller's script again, which a script without a guard does not survive. The workers
-    need nothing of it, so it is out of sight while they start.
-    """
-
-    def start(self) -> None:
-        real = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")
-        try:
-            super().start()
-        finally:
-            sys.modules["__main__"] = real
-
-
-class _Spawned(SpawnContext):
-    Process = _Worker
 
 
 class _Known:

@@ -154,6 +154,21 @@ class Corpus:
                 connection.close()
 
     @contextmanager
+    def sparing(self) -> Iterator[None]:
+        """For long work that reads and writes little at a time: within the block one thread does it, caching nothing.
+
+        By default DuckDB has a thread for each processor, each with buffers of its own, and keeps what it has read.
+        """
+        connections = self._reader, self._writing()
+        for connection in connections:
+            connection.execute("set threads = 1; set enable_external_file_cache = false")
+        try:
+            yield
+        finally:
+            for connection in connections:
+                connection.execute("reset threads; reset enable_external_file_cache")
+
+    @contextmanager
     def run(self, kind: str, config: dict[str, Any]) -> Iterator["Run"]:
         """Do the block as one recorded run of `kind`: see `corpus.runs.Run`."""
         from corpus.runs import recorded
@@ -196,20 +211,27 @@ class Transaction:
         given = _stamped(to_table(table, rows), self.run_id)
         if not len(given):
             return 0
-        keys = " and ".join(f"t.{k} is not distinct from g.{k}" for k in spec.key)
+        keys = ", ".join(spec.key)
+        same = " and ".join(f"t.{key} is not distinct from g.{key}" for key in spec.key)
         names = ", ".join(f'"{name}"' for name in spec.schema.names)
         with told_as_ours(f"writing to {table}"):
-            self._connection.register("given", given.append_column("_position", pa.array(range(len(given)))))
             try:
-                added = self._connection.execute(
-                    f"""insert into lake.{table} select {names} from given g
-                        where not exists (select 1 from lake.{table} t where {keys})
-                        qualify row_number() over (partition by {", ".join(spec.key)} order by _position) = 1
-                        order by _position"""
-                ).fetchone()
+                # Which rows are new is found by their keys alone: the rest is copied once, into the data file.
+                places = pa.array(range(len(given)), pa.int64())
+                self._connection.register("given_keys", given.select(spec.key).append_column("_position", places))
+                new = self._connection.execute(
+                    f"""select min(_position) as first from given_keys g
+                        where not exists (select 1 from lake.{table} t where {same}) group by {keys} order by first"""
+                ).to_arrow_table()["first"]
+                if len(new) < len(given):
+                    given = given.take(new)
+                if len(given):
+                    self._connection.register("given", given)
+                    self._connection.execute(f"insert into lake.{table} select {names} from given")
             finally:
+                self._connection.unregister("given_keys")
                 self._connection.unregister("given")
-        return int(added[0]) if added else 0
+        return len(given)
 
     def register(self, name: str, table: pa.Table) -> None:
         """Let SQL inside this transaction read an Arrow table under `name`."""
