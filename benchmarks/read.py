@@ -4,9 +4,9 @@
 
 A snapshot of made-up rows (responses of 1.6 kB, one image or video each, out of a pool) is written as freezing writes
 it, and with the file that `dataset()` reads. Every reader then gets a process of its own: rows and megabytes (of the
-columns read, as Arrow) a second, rows a second of processor time, seconds to the first row, and anonymous memory a tenth
-of the way in and at its most. Ratios are of processor time, which other work on the machine disturbs less, to bare
-readers in the same run.
+columns read, as Arrow) a second, rows a second of processor time, seconds to the first row, and anonymous memory a
+tenth of the way in and at its most. Ratios are of processor time, which other work on the machine disturbs less, to
+bare readers in the same run.
 """
 
 import argparse
