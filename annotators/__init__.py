@@ -1,6 +1,22 @@
 """How chain-of-thought gets written: async workers against LLM APIs, durable, paced and within a budget."""
 
-from annotators.run import Report, annotate
-from annotators.settings import Settings
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from annotators.run import Report, annotate
+    from annotators.settings import Settings
 
 __all__ = ["Report", "Settings", "annotate"]
+
+
+def __getattr__(name: str) -> Any:
+    # The processes that decode media import a module of this package: they need no corpus and no engine.
+    if name in ("Report", "annotate"):
+        from annotators import run
+
+        return getattr(run, name)
+    if name == "Settings":
+        from annotators.settings import Settings
+
+        return Settings
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -34,7 +34,7 @@ from corpus.progress import Bar
 from corpus.runs import Run
 
 AHEAD = 16  # jobs whose media are prepared beyond those in flight
-WAITING = 1024  # jobs claimed ahead of the workers: a claim takes a transaction
+WAITING = 256  # jobs that wait for a worker, their claims made
 GRACE_S = 20.0  # that answers under way have to arrive once the run is stopping
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 60.0
 PATIENCE_S = 3600.0  # that one request is sent again while the provider is overloaded

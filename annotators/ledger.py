@@ -14,6 +14,7 @@ import duckdb
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from annotators.journal import SYNC_EVERY_S, Journal, leftovers
+from annotators.memory import give_back
 from corpus import Corpus, OneThinkerError
 from corpus.runs import Run
 from corpus.schema import TABLES
@@ -115,6 +116,7 @@ class Ledger:
         self._journal.sync()
         write(self._run.corpus, rows, f"annotate: {len(rows)} rows", self._run.run_id)
         path.unlink()
+        give_back()
 
 
 @retry(

@@ -13,7 +13,7 @@ from annotators import encoding
 from annotators.asking import Clip, Part, Picture, Text
 from annotators.encoding import Encoded, Undecodable
 from corpus.media import MediaError, MediaStore
-from corpus.media_pool import _end_with_parent, _Spawned
+from corpus.workers import Spawned, end_with_parent
 
 CACHE_BYTES = 48 << 20
 
@@ -86,7 +86,7 @@ class Preparer:
 
     async def _decoded(self, function: Callable[..., Any], *args: Any) -> Any:
         if self._pool is None:
-            self._pool = ProcessPool(self._workers, initializer=_end_with_parent, context=_Spawned())
+            self._pool = ProcessPool(self._workers, initializer=end_with_parent, context=Spawned())
         try:
             return await asyncio.wrap_future(self._pool.schedule(function, args=args, timeout=self._timeout_s))
         except (FutureTimeout, TimeoutError):

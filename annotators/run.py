@@ -20,6 +20,7 @@ from annotators.engine import Engine, Stop
 from annotators.estimate import Estimate, estimate
 from annotators.ledger import Ledger, replay
 from annotators.log import logged
+from annotators.memory import sparing
 from annotators.money import Budget, Price, price_of
 from annotators.plan import Jobs, Plan
 from annotators.preparing import Preparer
@@ -71,7 +72,8 @@ def annotate(corpus: Corpus, settings: Settings | None = None, **given: Any) -> 
             f"no price is known for {settings.teacher}, so a budget cannot be kept: give one with --prices FILE "
             f'(["{settings.teacher}"] input = 1.25, output = 10.00; USD for a million tokens)'
         )
-    report = _in_own_loop(_annotate(corpus, settings, price, replayed))
+    with sparing(corpus):
+        report = _in_own_loop(_annotate(corpus, settings, price, replayed))
     if settings.mode == "ensemble" and not settings.dry_run:
         record_agreement(corpus, settings.where)
     return report

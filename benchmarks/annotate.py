@@ -1,11 +1,12 @@
 """How much the annotation engine costs over the bare SDK: requests a second, client CPU and memory per request.
 
-    python benchmarks/annotate.py [--requests 5000] [--only text-64-0]
+    python -m benchmarks.annotate [--requests 5000] [--only text-64-0]
 
 A provider on loopback, in a process of its own, answers after 0 or 50 ms. Against it run, each in a fresh process and
 by turns: `bare`, asyncio with the official SDK on its aiohttp transport and a semaphore, keeping nothing; and `engine`,
 `annotators.annotate` on a corpus, journal and lake commits included. CPU is the client process's own (user and system,
 its decoders included), after imports and connecting. Absolute times depend on the machine; read the ratios.
+`benchmarks.annotate_memory` says what the memory is made of.
 """
 
 import argparse
@@ -18,7 +19,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +31,8 @@ REPLY_TEXT = (
     "<think>" + "I look at the picture and compare the options one by one. " * 12 + "</think><answer>A</answer>"
 )
 IMAGE_BYTES = 200_000
+LARGE = (1500, 1800)  # pixels: over the cap, so that it is scaled and encoded anew
+LOOK_EVERY_S = 0.05
 
 
 def serve(delay_s: float) -> None:
@@ -63,61 +69,88 @@ def cpu_s() -> float:
     return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, kinds))
 
 
-def report(requests: int, seconds: float, cpu: float) -> None:
-    """One line of JSON for the parent."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"rate": requests / seconds, "cpu_ms": 1000 * cpu / requests, "peak_mb": peak}), flush=True)
+@contextmanager
+def reported(requests: int) -> Iterator[None]:
+    """Measure the block, and print one line of JSON for the parent: requests a second, CPU, peaks of memory in MB."""
+    from benchmarks.usage import resident_mb, usage
+
+    private = family = 0.0
+    done = threading.Event()
+
+    def look() -> None:
+        nonlocal private, family
+        looked = 0
+        while not done.wait(LOOK_EVERY_S):
+            private = max(private, resident_mb()[1])
+            if looked % 20 == 0:  # it reads all of /proc
+                family = max(family, usage().peak_gb * 1024)
+            looked += 1
+
+    watch = threading.Thread(target=look)
+    watch.start()
+    started, used = time.perf_counter(), cpu_s()
+    yield
+    seconds, cpu = time.perf_counter() - started, cpu_s() - used
+    done.set()
+    watch.join()
+    peak = usage().main_gb * 1024  # ru_maxrss would be at least what the parent had when it forked
+    told = {"rate": requests / seconds, "cpu_ms": 1000 * cpu / requests, "peak_mb": peak}
+    print(json.dumps(told | {"private_mb": private, "family_mb": max(family, peak)}), flush=True)
 
 
 def bare(root: Path, requests: int, concurrency: int, kind: str) -> None:
     """What a careful script does: the SDK, its aiohttp transport, no retries, a semaphore, images read per request."""
-    from openai import AsyncOpenAI, DefaultAioHttpClient
-
     from corpus.tasks import task
 
-    image = root.parent / "image.jpg"
     of = task("multiple choice")
+    asyncio.run(asked(root, requests, concurrency, kind, lambda i: of.prompt(question(i))))
 
-    async def main() -> None:
-        client = AsyncOpenAI(max_retries=0, http_client=DefaultAioHttpClient())
-        gate = asyncio.Semaphore(concurrency)
 
-        async def ask(i: int) -> None:
-            async with gate:
-                prompt = of.prompt(question(i))
-                content: object = prompt
-                if kind == "image":
-                    url = "data:image/jpeg;base64," + base64.b64encode(image.read_bytes()).decode()
-                    content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": prompt}]
-                messages = [{"role": "user", "content": content}]
-                reply = await client.chat.completions.create(model="m", messages=messages, max_tokens=4096)  # type: ignore
-                assert reply.choices[0].message.content
+def floor(root: Path, requests: int, concurrency: int, kind: str) -> None:
+    """The same with no line of ours in the process, for its memory."""
+    asyncio.run(asked(root, requests, concurrency, kind, lambda i: f"{question(i)}" + "Think first. " * 40))
 
-        await ask(0)
-        started, used = time.perf_counter(), cpu_s()
+
+async def asked(root: Path, requests: int, concurrency: int, kind: str, prompt: Callable[[int], str]) -> None:
+    from openai import AsyncOpenAI, DefaultAioHttpClient
+
+    image = root.parent / "image.jpg"
+    client = AsyncOpenAI(max_retries=0, http_client=DefaultAioHttpClient())
+    gate = asyncio.Semaphore(concurrency)
+
+    async def ask(i: int) -> None:
+        async with gate:
+            content: object = prompt(i)
+            if kind == "image":
+                url = "data:image/jpeg;base64," + base64.b64encode(image.read_bytes()).decode()
+                content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": content}]
+            messages = [{"role": "user", "content": content}]
+            reply = await client.chat.completions.create(model="m", messages=messages, max_tokens=4096)  # type: ignore
+            assert reply.choices[0].message.content
+
+    await ask(0)
+    with reported(requests):
         waiting: set[asyncio.Task[None]] = set()
         for i in range(requests):  # no more tasks at a time than are in flight: 50,000 at once would be memory
             waiting.add(asyncio.create_task(ask(i)))
             if len(waiting) >= 2 * concurrency:
                 _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.wait(waiting)
-        report(requests, time.perf_counter() - started, cpu_s() - used)
-        await client.close()
-
-    asyncio.run(main())
+    await client.close()
 
 
 def engine(root: Path, requests: int, concurrency: int, kind: str) -> None:
-    """The same requests through `annotate`, durable."""
+    """The same requests through `annotate`, durable, in a process like the command's."""
     from annotators import annotate
+    from annotators.memory import do_without
     from corpus import Corpus
 
+    do_without("pandas")
     with Corpus.open(root) as corpus:
         annotate(corpus, teacher="openai:warm", limit=1)
-        started, used = time.perf_counter(), cpu_s()
-        done = annotate(corpus, teacher="openai:m", concurrency=concurrency, limit=requests)
+        with reported(requests):
+            done = annotate(corpus, teacher="openai:m", concurrency=concurrency, limit=requests)
         assert done.traces == requests, done
-        report(requests, time.perf_counter() - started, cpu_s() - used)
 
 
 def question(i: int) -> dict[str, object]:
@@ -133,7 +166,7 @@ def question(i: int) -> dict[str, object]:
 
 
 def make_corpus(root: Path, rows: int, kind: str) -> None:
-    """A corpus of `rows` questions, with one image of 200 kB or none."""
+    """A corpus of `rows` questions, with one image of 200 kB, one of too many pixels, or none."""
     from io import BytesIO
 
     import numpy as np
@@ -144,8 +177,9 @@ def make_corpus(root: Path, rows: int, kind: str) -> None:
 
     corpus = Corpus.create(root)
     media = []
-    if kind == "image":
-        noise = np.random.default_rng(0).integers(0, 255, (900, 1000, 3), dtype=np.uint8)
+    if kind != "text":
+        size = (900, 1000) if kind == "image" else LARGE
+        noise = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
         for quality in range(5, 96, 5):
             out = BytesIO()
             Image.fromarray(noise).save(out, "JPEG", quality=quality)
@@ -186,13 +220,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--only", help="one setting, as text-64-0 or image-256-50")
-    parser.add_argument("--memory", action="store_true", help="peak memory of the engine at 2,000 and 50,000 requests")
     given = parser.parse_args()
-    if given.memory:
-        for requests in (2000, 50_000):
-            one = measure("engine", requests, 64, "text", 0)
-            print(f"engine, text, {requests:6d} requests: peak {one['peak_mb']:.0f} MB, {one['cpu_ms']:.2f} ms CPU")
-        return
     print("setting          req/s: bare engine  ratio   CPU ms: bare engine  ratio   peak MB: bare engine")
     for kind in ("text", "image"):
         for concurrency in (64, 256):
@@ -215,7 +243,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    roles = {"bare": bare, "engine": engine}
+    roles = {"bare": bare, "floor": floor, "engine": engine}
     if len(sys.argv) > 2 and sys.argv[1] in roles:
         roles[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
     elif len(sys.argv) > 2 and sys.argv[1] == "serve":

@@ -20,13 +20,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
-from multiprocessing import context as mp_context
 from multiprocessing import forkserver
 from pathlib import Path
-from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,6 +32,7 @@ import pyarrow.compute as pc
 from pebble import ProcessExpired, ProcessPool
 
 from corpus.errors import OneThinkerError
+from corpus.workers import ForkServed
 
 UNIT_CPU_S = 1.0  # a unit of many rows may use this much processor time before it is taken apart
 ROW_CPU_S = 2.0  # and a row on its own this much; with the unit's, a bad row costs less than 5 s of one worker
@@ -95,7 +93,7 @@ class Pool:
 
     def start(self) -> None:
         """Start the workers' common parent now, so that its imports run beside the caller's own."""
-        context = _Context()
+        context = ForkServed()
         context.set_forkserver_preload([__name__, *self.preload])
         forkserver.ensure_running()
 
@@ -119,7 +117,7 @@ class Pool:
         with self._lock:
             if self._pebble is None:
                 self.start()
-                self._pebble = ProcessPool(self.workers, initializer=_initialise, context=_Context())
+                self._pebble = ProcessPool(self.workers, initializer=_initialise, context=ForkServed())
             return self._pebble
 
 
@@ -274,26 +272,3 @@ def _initialise() -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         limit = mapped + MEMORY_BYTES
         resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
-
-
-class _Worker(mp_context.ForkServerProcess):
-    """A worker that does not import the caller's script: a training script need not be guarded to be scored by."""
-
-    def start(self) -> None:
-        with _main_hidden():
-            super().start()
-
-
-class _Context(mp_context.ForkServerContext):
-    Process = _Worker
-
-
-@contextmanager
-def _main_hidden() -> Iterator[None]:
-    """multiprocessing finds nothing to import again in a main module without a file; ours are all importable."""
-    real = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = real

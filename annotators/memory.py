@@ -1,0 +1,54 @@
+"""Little memory for long runs: what Arrow and the C library would keep for the next time is given back."""
+
+import ctypes
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.abc import MetaPathFinder
+from typing import Any
+
+import pyarrow as pa
+
+from corpus import Corpus
+
+_M_ARENA_MAX = -8  # of glibc's malloc.h
+
+
+@contextmanager
+def sparing(corpus: Corpus) -> Iterator[None]:
+    """Within the block a run's commits and plans hold as little as they can between two of them."""
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what was freed
+    with suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)  # one for each thread by default, each keeping what was freed
+    try:
+        with corpus.sparing():
+            yield
+    finally:
+        pa.set_memory_pool(before)
+
+
+def give_back() -> None:
+    """Return freed pages to the system, where the C library can: a few milliseconds."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+class _Absent(MetaPathFinder):
+    """Finds nothing, and says so before others look, for one package."""
+
+    def __init__(self, package: str) -> None:
+        self.package = package
+
+    def find_spec(self, name: str, *_: Any) -> None:
+        if name == self.package:
+            raise ModuleNotFoundError(f"{name} is not wanted in this process", name=name)
+
+
+def do_without(package: str) -> None:
+    """Let this process never import a package: for commands, not for programs that may want it afterwards.
+
+    DuckDB and Arrow import pandas (34 MB) at the first Python list they see, to ask whether it is one of its kinds.
+    """
+    if package not in sys.modules:
+        sys.meta_path.insert(0, _Absent(package))
