@@ -112,6 +112,7 @@ class Location:
         # By default it would spill into the working folder, two processes into the same files.
         spill = Path(tempfile.gettempdir()) / f"onethinker-{uuid.uuid4().hex}"
         connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "temp_directory": str(spill)})
+        connection.execute("set enable_progress_bar = false")  # in notebooks and `python -c` it prints to stdout
         for extension in ("sqlite_scanner", "ducklake"):
             load_extension(connection, extension)
         options = {

@@ -25,6 +25,7 @@ def working_database() -> Iterator[duckdb.DuckDBPyConnection]:
     with tempfile.TemporaryDirectory(prefix="onethinker-filters-") as spill:
         config: dict[str, Any] = {"memory_limit": MEMORY_LIMIT, "temp_directory": spill}
         connection = duckdb.connect(config=config | {"disabled_optimizers": "build_side_probe_side,join_order"})
+        connection.execute("set enable_progress_bar = false")  # in notebooks and `python -c` it prints to stdout
         try:
             yield connection
         finally:
