@@ -7,52 +7,33 @@
 The aim is under 2 minutes on 2 cores, and one fingerprint. The corpus is synthetic: see benchmarks/synthetic.py.
 """
 
-import argparse
 import os
-import shutil
-import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.synthetic import build
-from benchmarks.usage import usage
-from corpus import Corpus
+from benchmarks.synthetic import arguments, opened
+from benchmarks.usage import peak_memory, usage
 from filters import select
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "onethinker_sft_340k.yaml"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", type=int, default=600_000)
-    parser.add_argument("--traces", type=int, default=700_000)
+    parser = arguments(__doc__)
     parser.add_argument("--times", type=int, default=2, help="how often to select")
     parser.add_argument("--recipe", type=Path, default=RECIPE)
-    parser.add_argument("--keep", type=Path, help="where the corpus is, or is to be kept")
     options = parser.parse_args()
-    scratch = Path(tempfile.mkdtemp())
-    url = options.keep or scratch / "corpus"
-    try:
-        if not url.exists():
-            started = time.perf_counter()
-            build(url, options.samples, options.traces, verdicts=True).close()
-            print(
-                f"built {options.samples:,} samples, {options.traces:,} traces: {time.perf_counter() - started:.1f} s"
-            )
-        with Corpus.open(url) as corpus:
-            for i in range(options.times):
-                before, started = usage(), time.perf_counter()
-                done = select(corpus, options.recipe, f"benchmark-{os.getpid()}-{i}")
-                seconds = time.perf_counter() - started
-                cpu_s = usage().cpu_s - before.cpu_s
-                print(f"{seconds:.1f} s, processor {cpu_s:.1f} s, over two cores {cpu_s / 2:.1f} s")
-                print(f"{done.snapshot.rows:,} rows, fingerprint {done.snapshot.fingerprint}")
-        for step, reasons in done.dropped.items():
-            print(f"  {step}: " + (", ".join(f"{reason} {n:,}" for reason, n in sorted(reasons.items())) or "none"))
-        found = usage()
-        print(f"peak memory {found.peak_gb:.2f} GB of all processes together, {found.main_gb:.2f} GB of the main one")
-    finally:
-        shutil.rmtree(scratch)
+    with opened(options, verdicts=True) as corpus, peak_memory() as peak:
+        for i in range(options.times):
+            before, started = usage(), time.perf_counter()
+            done = select(corpus, options.recipe, f"benchmark-{os.getpid()}-{i}")
+            seconds = time.perf_counter() - started
+            cpu_s = usage().cpu_s - before.cpu_s
+            print(f"{seconds:.1f} s, processor {cpu_s:.1f} s, over two cores {cpu_s / 2:.1f} s")
+            print(f"{done.snapshot.rows:,} rows, fingerprint {done.snapshot.fingerprint}")
+    for step, reasons in done.dropped.items():
+        print(f"  {step}: " + (", ".join(f"{reason} {n:,}" for reason, n in sorted(reasons.items())) or "none"))
+    print(f"peak memory {peak}")
 
 
 if __name__ == "__main__":

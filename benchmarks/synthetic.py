@@ -4,10 +4,16 @@ Answers have the shapes and lengths of real ones; seven in ten are right or near
 language or cannot be parsed. There are no media behind the samples. The same seed gives the same corpus.
 """
 
+import argparse
 import json
+import multiprocessing
 import random
+import shutil
 import string
+import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +50,40 @@ line angle therefore because since step compare option seems matches sign text r
 between before after while holding wearing shirt dog cat street car tree window kitchen hand cup water light dark"""
 
 
-def build(url: Path, samples: int = 600_000, traces: int = 700_000, seed: int = 0, verdicts: bool = False) -> Corpus:
-    """Make the corpus and open it; with `verdicts`, each trace has one under `strict` already."""
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """The options of a benchmark over this corpus: its size, and where it is kept."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samples", type=int, default=600_000)
+    parser.add_argument("--traces", type=int, default=700_000)
+    parser.add_argument("--keep", type=Path, help="where the corpus is, or is to be kept")
+    return parser
+
+
+@contextmanager
+def opened(options: argparse.Namespace, verdicts: bool = False) -> Iterator[Corpus]:
+    """The corpus that the options ask for, built if need be by a process of its own, whose memory goes with it."""
+    scratch = Path(tempfile.mkdtemp())
+    url = options.keep or scratch / "corpus"
+    try:
+        if not url.exists():
+            started = time.perf_counter()
+            wanted = (url, options.samples, options.traces, 0, verdicts)
+            builder = multiprocessing.get_context("spawn").Process(target=build, args=wanted)
+            builder.start()
+            builder.join()
+            if builder.exitcode:
+                raise SystemExit(f"the corpus could not be built: exit code {builder.exitcode}")
+            print(
+                f"built {options.samples:,} samples, {options.traces:,} traces: {time.perf_counter() - started:.1f} s"
+            )
+        with Corpus.open(url) as corpus:
+            yield corpus
+    finally:
+        shutil.rmtree(scratch)
+
+
+def build(url: Path, samples: int = 600_000, traces: int = 700_000, seed: int = 0, verdicts: bool = False) -> None:
+    """Make the corpus; with `verdicts`, each trace has one under `strict` already."""
     corpus = Corpus.create(url)
     per_sample = [0] * samples
     for i in range(min(traces, samples * 14 // 15)):  # one sample in fifteen has no trace
@@ -70,7 +108,7 @@ def build(url: Path, samples: int = 600_000, traces: int = 700_000, seed: int = 
             for name, listed in chunk.items():
                 if listed:
                     tx.append(name, pa.Table.from_pylist(listed, schema=TABLES[name].schema))
-    return corpus
+    corpus.close()
 
 
 def _rows(samples: int, per_sample: list[int], seed: int) -> Iterator[tuple[dict[str, Any], list[Any], list[Any]]]:

@@ -8,46 +8,27 @@ The aim is under 5 minutes on 2 cores at under 2 GB. Rates of single types: benc
 other things meanwhile, processor seconds over 2 are what it would take on two idle cores.
 """
 
-import argparse
-import shutil
-import tempfile
 import time
-from pathlib import Path
 
-from benchmarks.synthetic import build
-from benchmarks.usage import usage
-from corpus import Corpus
+from benchmarks.synthetic import arguments, opened
+from benchmarks.usage import peak_memory, usage
 from filters import verify
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", type=int, default=600_000)
-    parser.add_argument("--traces", type=int, default=700_000)
+    parser = arguments(__doc__)
     parser.add_argument("--profile", default="strict")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--keep", type=Path, help="where the corpus is, or is to be kept")
     options = parser.parse_args()
-    scratch = Path(tempfile.mkdtemp())
-    url = options.keep or scratch / "corpus"
-    try:
-        if not url.exists():
-            started = time.perf_counter()
-            build(url, options.samples, options.traces).close()
-            print(
-                f"built {options.samples:,} samples, {options.traces:,} traces: {time.perf_counter() - started:.1f} s"
-            )
-        with Corpus.open(url) as corpus:
-            before, started = usage(), time.perf_counter()
-            done = verify(corpus, profile=options.profile, workers=options.workers)
-            seconds, after = time.perf_counter() - started, usage()
-        cpu_s = after.cpu_s - before.cpu_s
-        print(f"{done.traces:,} traces in {seconds:.1f} s, {done.traces / seconds:,.0f} traces/s")
-        print(f"processor {cpu_s:.1f} s, over two cores {cpu_s / 2:.1f} s")
-        print(f"peak memory {after.peak_gb:.2f} GB of all processes together, {after.main_gb:.2f} GB of the main one")
-        print(", ".join(f"{reason} {n:,}" for reason, n in done.reasons.items()))
-    finally:
-        shutil.rmtree(scratch)
+    with opened(options) as corpus, peak_memory() as peak:
+        before, started = usage(), time.perf_counter()
+        done = verify(corpus, profile=options.profile, workers=options.workers)
+        seconds, after = time.perf_counter() - started, usage()
+    cpu_s = after.cpu_s - before.cpu_s
+    print(f"{done.traces:,} traces in {seconds:.1f} s, {done.traces / seconds:,.0f} traces/s")
+    print(f"processor {cpu_s:.1f} s, over two cores {cpu_s / 2:.1f} s")
+    print(f"peak memory {peak}")
+    print(", ".join(f"{reason} {n:,}" for reason, n in done.reasons.items()))
 
 
 if __name__ == "__main__":
