@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from corpus.answers.geometry import Floats
 from corpus.errors import OneThinkerError, near
-from corpus.geometry import Floats
 from corpus.response import ANSWER, block, final_answer, split_released
 from corpus.task import Batch, Scores, Task
 from corpus.tasks import task, tasks

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from corpus.geometry import Floats
+from corpus.answers.geometry import Floats
 
 if TYPE_CHECKING:
     from corpus.canvas import Canvas

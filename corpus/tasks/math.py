@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from corpus.equivalence import released_math_equal
-from corpus.expressions import Expression, compared, expression
+from corpus.answers.equivalence import released_math_equal
+from corpus.answers.expressions import Expression, compared, expression
 from corpus.task import Batch, Example, Scores, Task, modality
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from corpus.equivalence import released_choice_equal
-from corpus.overlap import normalised
+from corpus.answers.equivalence import released_choice_equal
+from corpus.answers.overlap import normalised
 from corpus.task import TRUTH_UNREADABLE, Batch, Example, Scores, Task, Unparsed, modality
 
 MAX_CHARACTERS = 2_000

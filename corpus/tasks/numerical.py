@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from corpus.numbers import Quantity, equal_at_two_decimals, read_number, scores_of_numbers
+from corpus.answers.numbers import Quantity, equal_at_two_decimals, read_number, scores_of_numbers
 from corpus.task import Batch, Example, Scores, Task, modality
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from corpus.overlap import edit_error, normalised, released_word_errors, words
+from corpus.answers.overlap import edit_error, normalised, released_word_errors, words
 from corpus.task import MAX_ANSWER_CHARACTERS, Batch, Example, Scores, Task, Unparsed, modality
 
 READ_AT_LEAST = 0.5  # of the characters; what gets fewer right has not read the text

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from corpus.overlap import counted_words, normalised, rouge, rouge_of_tokens, words
+from corpus.answers.overlap import counted_words, normalised, rouge, rouge_of_tokens, words
 from corpus.task import MAX_ANSWER_CHARACTERS, Batch, Example, Scores, Task, Unparsed, modality
 
 SENTENCE_WORDS = 30  # up to here a truth is one statement, that a "not" more or less turns round

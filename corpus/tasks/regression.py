@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from corpus.geometry import Floats
-from corpus.numbers import Quantity, equal_at_two_decimals, read_number, scores_of_numbers
+from corpus.answers.geometry import Floats
+from corpus.answers.numbers import Quantity, equal_at_two_decimals, read_number, scores_of_numbers
 from corpus.task import Batch, Example, Scores, Task, modality
 from corpus.tasks.numerical import released_number
 

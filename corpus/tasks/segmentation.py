@@ -12,12 +12,21 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from corpus.answers.geometry import Floats, box_iou, closeness, match_distance
+from corpus.answers.json_answers import (
+    floats,
+    objects,
+    points,
+    stacked,
+    strict_box,
+    strict_object,
+    strict_points,
+    strict_time,
+)
+from corpus.answers.json_task import JsonTask, table
+from corpus.answers.layouts import BOX, MOMENT, POINT
+from corpus.answers.masks import MalformedMask, MaskTruth, mask_truth
 from corpus.canvas import Canvas
-from corpus.geometry import Floats, box_iou, closeness, match_distance
-from corpus.json_answers import floats, objects, points, stacked, strict_box, strict_object, strict_points, strict_time
-from corpus.json_task import JsonTask, table
-from corpus.layouts import BOX, MOMENT, POINT
-from corpus.masks import MalformedMask, MaskTruth, mask_truth
 from corpus.task import CHANCE_OVERLAP, TRUTH_UNREADABLE, Batch, Example, Scores, modality
 
 IMAGE_KEYS = frozenset({"boxes", "positive_points", "negative_points"})

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from corpus.canvas import Canvas
-from corpus.geometry import Floats, above_chance, box_iou, row_means, span_iou
-from corpus.json_answers import (
+from corpus.answers.geometry import Floats, above_chance, box_iou, row_means, span_iou
+from corpus.answers.json_answers import (
     Tracks,
     by_number,
     floats,
@@ -24,8 +23,9 @@ from corpus.json_answers import (
     strict_object,
     strict_span,
 )
-from corpus.json_task import JsonTask, table
-from corpus.layouts import SECOND, SPAN
+from corpus.answers.json_task import JsonTask, table
+from corpus.answers.layouts import SECOND, SPAN
+from corpus.canvas import Canvas
 from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores
 from corpus.tasks.tracking import shared_keys, track_structure
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from corpus.answers.geometry import Floats, above_chance, span_iou
+from corpus.answers.json_answers import floats, objects, stacked, strict_object, strict_span
+from corpus.answers.json_task import JsonTask, table
+from corpus.answers.layouts import SPAN
 from corpus.canvas import Canvas
-from corpus.geometry import Floats, above_chance, span_iou
-from corpus.json_answers import floats, objects, stacked, strict_object, strict_span
-from corpus.json_task import JsonTask, table
-from corpus.layouts import SPAN
 from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores
 
 KEYS = frozenset({"time"})

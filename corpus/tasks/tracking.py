@@ -11,11 +11,20 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
+from corpus.answers.geometry import Floats, above_chance, box_iou, row_means
+from corpus.answers.json_answers import (
+    Tracks,
+    by_number,
+    floats,
+    objects,
+    paired_boxes,
+    stacked,
+    strict_boxes,
+    strict_object,
+)
+from corpus.answers.json_task import JsonTask, table
+from corpus.answers.layouts import FRAME
 from corpus.canvas import Canvas
-from corpus.geometry import Floats, above_chance, box_iou, row_means
-from corpus.json_answers import Tracks, by_number, floats, objects, paired_boxes, stacked, strict_boxes, strict_object
-from corpus.json_task import JsonTask, table
-from corpus.layouts import FRAME
 from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores, Unparsed
 
 KEYS = frozenset({"boxes"})

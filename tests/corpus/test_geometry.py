@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.geometry import above_chance, box_iou, closeness, match_distance, row_means, span_iou
+from corpus.answers.geometry import above_chance, box_iou, closeness, match_distance, row_means, span_iou
 
 odd = st.one_of(st.floats(-100, 1100), st.floats(allow_nan=True, allow_infinity=True), st.integers(-3, 3).map(float))
 spans = st.lists(st.tuples(*[odd] * 4), min_size=1, max_size=6)

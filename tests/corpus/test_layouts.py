@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from corpus.layouts import BOX, SPAN, Reader
+from corpus.answers.layouts import BOX, SPAN, Reader
 from corpus.scoring import score, table_of
 from corpus.task import Unparsed
 from corpus.tasks import task

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score import rouge_scorer
 
-from corpus.equivalence import released_choice_equal, released_math_equal
-from corpus.overlap import edit_error, normalised, released_word_errors, rouge, words
+from corpus.answers.equivalence import released_choice_equal, released_math_equal
+from corpus.answers.overlap import edit_error, normalised, released_word_errors, rouge, words
 
 SCORER = rouge_scorer.RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True)
 VOCABULARY = [

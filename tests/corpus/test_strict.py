@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
+from corpus.answers.numbers import read_number
 from corpus.errors import OneThinkerError
-from corpus.numbers import read_number
 from corpus.response import split, split_released
 from corpus.scoring import score, table_of
 from corpus.task import Unparsed

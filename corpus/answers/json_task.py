@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from corpus.geometry import Floats
-from corpus.layouts import Reader
+from corpus.answers.geometry import Floats
+from corpus.answers.layouts import Reader
 from corpus.task import Batch, Scores, Task, collector_paused, modality
 
 
@@ -22,7 +22,7 @@ class JsonTask(Task):
         raise NotImplementedError
 
     def kinds(self, count: int) -> str:
-        """What each of `count` numbers is, by the letters of corpus/layouts.py."""
+        """What each of `count` numbers is, by the letters of corpus/answers/layouts.py."""
         raise NotImplementedError
 
     def read_plain(self, text: str, data_type: str) -> Sequence[float]:

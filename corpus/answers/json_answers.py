@@ -17,8 +17,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from corpus.geometry import Floats
-from corpus.layouts import MAX_SECONDS
+from corpus.answers.geometry import Floats
+from corpus.answers.layouts import MAX_SECONDS
 from corpus.task import MAX_ANSWER_CHARACTERS, Unparsed, collector_paused
 
 MAX_BOXES = 2_000

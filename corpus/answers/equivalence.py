@@ -184,7 +184,7 @@ class _Child:
     def _start(self) -> subprocess.Popen[bytes]:
         paths = [str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
         self._process = subprocess.Popen(
-            [sys.executable, "-c", "from corpus.equivalence import serve; serve()"],
+            [sys.executable, "-c", "from corpus.answers.equivalence import serve; serve()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},

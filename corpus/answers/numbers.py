@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from corpus.geometry import Floats
+from corpus.answers.geometry import Floats
 from corpus.task import Readings, Scores, Unparsed
 
 MAX_CHARACTERS = 100

@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from corpus.equivalence import strict_math_equal
-from corpus.numbers import KNOWN_UNITS, Quantity, comparable, read_number, units_agree
-from corpus.overlap import normalised
+from corpus.answers.equivalence import strict_math_equal
+from corpus.answers.numbers import KNOWN_UNITS, Quantity, comparable, read_number, units_agree
+from corpus.answers.overlap import normalised
 from corpus.task import TRUTH_UNREADABLE, Unparsed
 
 MAX_CHARACTERS = 400

@@ -1,0 +1,1 @@
+"""How answers are read and compared: what the task files share, by kind of answer."""
