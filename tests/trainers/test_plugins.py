@@ -104,8 +104,8 @@ def verl(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     Sync.registered.clear()
     truths = [{"ground_truth": orjson.dumps(ROWS[i // 2]).decode()} for i in range(4)]
-    uids = np.array(["a", "a", "b", "b", "pad"])
-    stored = {"uid": uids, "reward_model": np.array([*truths, truths[0]], dtype=object)}
+    uids = ["a", "a", "b", "b", "pad"]
+    stored = {"uid": uids, "reward_model": [*truths, truths[0]]}
     host(
         monkeypatch,
         transfer_queue={

@@ -67,7 +67,7 @@ class OneThinkerTrainer(PPOTrainerSync):  # type: ignore[misc]
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
         told = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["uid", "reward_model"])
         _task_of_prompt.clear()
-        rows = zip(batch.keys, batch.tags, told["uid"].tolist(), told["reward_model"].tolist(), strict=True)
+        rows = zip(batch.keys, batch.tags, told["uid"], told["reward_model"], strict=True)
         for key, tag, uid, truth in rows:
             if tag.get("is_padding"):
                 _task_of_prompt[str(uid)] = None
