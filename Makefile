@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+ENGINES := .venv-engines
 
-.PHONY: demo test lint types unit faults loaders clean
+.PHONY: demo test lint types unit faults loaders engines clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/onethinker demo --out demo
@@ -26,24 +27,41 @@ faults: $(VENV)/.test
 	@ONETHINKER_FAULT_SAMPLES=2000 ONETHINKER_FAULT_KILLS=20 $(BIN)/python -m pytest tests/annotators/test_faults.py
 
 # Other trainers' own loaders read our exports; their pins conflict with ours and each other's, so each has its venv.
-loaders: $(VENV)/.test .venv-loaders/llamafactory/.ready .venv-loaders/verl/.ready
-	@ln -sfn ../$(VENV) .venv-loaders/trl
-	@ONETHINKER_LOADERS=$(CURDIR)/.venv-loaders $(BIN)/python -m pytest tests/corpus/test_loaders.py
+loaders: $(VENV)/.test $(ENGINES)/llamafactory/.ready $(ENGINES)/verl/.ready
+	@ln -sfn ../$(VENV) $(ENGINES)/trl
+	@ONETHINKER_LOADERS=$(CURDIR)/$(ENGINES) $(BIN)/python -m pytest tests/corpus/test_loaders.py
+
+# Our plug-ins inside other trainers, which train for a few steps on this machine's processors.
+engines: $(VENV)/.test $(ENGINES)/verl/.ready $(ENGINES)/ms_swift/.ready
+	@ONETHINKER_ENGINES=$(CURDIR)/$(ENGINES) $(BIN)/python -m pytest tests/trainers/test_engines.py
+
+# Of torch, the release whose build for CPUs the tests run with; torchvision without its pin on another one.
+WITH_TORCH = $(PYTHON) -m venv $(@D) && $(@D)/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
+WITH_PLUGINS = $(@D)/bin/pip install --quiet --disable-pip-version-check --requirement trainers/plugins/requirements.txt && \
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 --editable .
 
 # torchaudio's CUDA libraries do not load on a machine without CUDA, and LLaMA-Factory imports it.
-.venv-loaders/llamafactory/.ready:
-	@$(PYTHON) -m venv $(@D)
-	@$(@D)/bin/pip install --quiet torch==2.13.0 'transformers==5.6.*' llamafactory==0.9.5
+$(ENGINES)/llamafactory/.ready:
+	@$(WITH_TORCH) 'transformers==5.6.*' llamafactory==0.9.5
 	@command -v nvidia-smi >/dev/null || find $(@D) -path '*torchaudio/lib*' -name '*.so' -delete
 	@touch $@
 
-.venv-loaders/verl/.ready:
-	@$(PYTHON) -m venv $(@D)
-	@$(@D)/bin/pip install --quiet torch==2.13.0 'transformers>=5,<5.11' verl==0.9.1 qwen-vl-utils
+# verl's extra verl-core without its torchcodec, which does not load beside a torch for CPUs.
+VERL_CORE = TransferQueue==0.1.11 cachetools fastapi msgspec nvtx pyzmq uvicorn
+
+$(ENGINES)/verl/.ready: trainers/plugins/requirements.txt
+	@$(WITH_TORCH) 'transformers>=5.5.3,!=5.6.0,<5.11' verl==0.9.1 $(VERL_CORE) qwen-vl-utils decord
+	@$(WITH_PLUGINS)
+	@touch $@
+
+# ms-swift imports msgspec for GRPO and does not declare it.
+$(ENGINES)/ms_swift/.ready: trainers/plugins/requirements.txt
+	@$(WITH_TORCH) 'transformers<5.20' 'trl<1' ms-swift==4.6.0 msgspec qwen-vl-utils decord
+	@$(WITH_PLUGINS)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-loaders demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(ENGINES) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The stamps below are rebuilt when what is asked for changes, and are silent otherwise.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -242,3 +243,13 @@ def test_ms_swift_checkpoints_hold_the_moments(swift: Any, tmp_path: Path) -> No
     assert bridge.estimator().state_dict() == {}, "a training that starts anew has no moments"
     swift(tmp_path)._load_optimizer_and_scheduler(checkpoint)
     assert bridge.estimator().state_dict() == moments
+
+
+def test_what_the_plugins_need_is_what_the_package_needs() -> None:
+    root = Path(__file__).parents[2]
+    with (root / "pyproject.toml").open("rb") as file:
+        whole = tomllib.load(file)["project"]["dependencies"]
+    lines = (root / "trainers" / "plugins" / "requirements.txt").read_text().splitlines()
+    asked = [line for line in lines if not line.startswith("#")]
+    assert asked
+    assert set(asked) <= set(whole), "a pin of the plug-ins is not the package's own"
