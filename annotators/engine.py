@@ -21,6 +21,7 @@ from annotators.asking import Failure, Reply, Request, Teacher
 from annotators.claims import take
 from annotators.encoding import Undecodable
 from annotators.ledger import Ledger
+from annotators.live import Glimpse, Verifier
 from annotators.log import tell, warn
 from annotators.money import Budget, Price, most_input_tokens
 from annotators.pace import Pace
@@ -30,7 +31,6 @@ from annotators.responses import RETRIED, Read, read
 from annotators.settings import Settings
 from annotators.tracing import request_span
 from corpus.ids import digest
-from corpus.progress import Bar
 from corpus.runs import Run
 
 AHEAD = 16  # jobs whose media are prepared beyond those in flight
@@ -74,10 +74,11 @@ class Engine:
         budget: Budget,
         ledger: Ledger,
         preparer: Preparer,
-        bar: Bar,
+        total: int,
+        verifier: Verifier | None = None,
     ) -> None:
         self.run, self.plan, self.teacher, self.price = run, plan, teacher, price
-        self.ledger, self.preparer, self.bar = ledger, preparer, bar
+        self.ledger, self.preparer, self.total, self.verifier = ledger, preparer, total, verifier
         self.settings: Settings = plan.settings
         self.budget = budget
         self.pace = Pace(self.settings.concurrency, self.settings.rpm, self.settings.tpm)
@@ -241,6 +242,25 @@ class Engine:
             tell("concurrency", was=self._allowed, now=self.pace.allowed)
             self._allowed = self.pace.allowed
 
+    def glimpse(self) -> Glimpse:
+        """The run as it stands."""
+        tally = self.tally
+        return Glimpse(
+            total=self.total - tally.counts["elsewhere"],
+            done=tally.counts["done"],
+            in_flight=self.pace.in_flight,
+            allowed=self.pace.allowed,
+            answers=tally.counts["traces"],
+            tokens=tally.tokens.total(),
+            usd=self.run.cost_usd,
+            budget_usd=self.budget.limit,
+            verified=self.verifier.verified if self.verifier else None,
+            kept=self.verifier.kept if self.verifier else None,
+            flags=tally.flags,
+            rejects=tally.rejects,
+            faults=tally.faults,
+        )
+
     @property
     def stopping(self) -> bool:
         """True once nothing more is to be asked."""
@@ -274,7 +294,7 @@ class Engine:
             self.tally.flags[seen.flag] += 1
             tell("odd", trace_id=of.trace_id, flag=seen.flag, asked_again=not last)
             self._count("flagged")
-        self.bar.advance(1 if last else 0, usd=cost or 0, **({"flagged": 1} if seen.flag else {"ok": 1}))
+        self.tally.counts["done"] += last
 
     def reject(self, of: Asked, where: str, reason: str, detail: str) -> None:
         """Put a job that cannot be done into the ledger, with its reason."""
@@ -292,7 +312,7 @@ class Engine:
         warn("reject", sample_id=of.sample_id, trace_id=of.trace_id, reason=reason, detail=detail)
         self.tally.rejects[reason] += 1
         self._count("rejects")
-        self.bar.advance(1, rejected=1)
+        self.tally.counts["done"] += 1
 
     def _count(self, name: str, n: int = 1) -> None:
         if n:

@@ -14,6 +14,7 @@ import duckdb
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from annotators.journal import SYNC_EVERY_S, Journal, leftovers
+from annotators.live import Verifier
 from annotators.memory import give_back
 from corpus import Corpus, OneThinkerError
 from corpus.runs import Run
@@ -29,8 +30,9 @@ Rows = list[tuple[str, dict[str, Any]]]
 class Ledger:
     """Takes rows and sees to it that each reaches the lake once. Use as an async context manager."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, verifier: Verifier | None = None) -> None:
         self._run = run
+        self._verifier = verifier
         self._journal = Journal(journal_folder(run.corpus), run.run_id)
         self._rows: Rows = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
@@ -116,6 +118,8 @@ class Ledger:
         self._journal.sync()
         write(self._run.corpus, rows, f"annotate: {len(rows)} rows", self._run.run_id)
         path.unlink()
+        if self._verifier is not None:
+            self._verifier.take([row["trace_id"] for table, row in rows if table == "traces"])
         give_back()
 
 

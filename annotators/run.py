@@ -19,6 +19,7 @@ from annotators.batch import run_batches
 from annotators.engine import Engine, Stop
 from annotators.estimate import Estimate, estimate
 from annotators.ledger import Ledger, replay
+from annotators.live import Verifier, shown
 from annotators.log import logged
 from annotators.memory import sparing
 from annotators.money import Budget, Price, price_of
@@ -28,7 +29,6 @@ from annotators.providers import connect
 from annotators.settings import Settings
 from corpus import Corpus, OneThinkerError
 from corpus.ids import canonical_json
-from corpus.progress import progress
 from corpus.runs import Run
 
 
@@ -54,12 +54,15 @@ class Report:
     estimate: Estimate | None = None
 
 
-def annotate(corpus: Corpus, settings: Settings | None = None, **given: Any) -> Report:
+def annotate(
+    corpus: Corpus, settings: Settings | None = None, *, verifier: Verifier | None = None, **given: Any
+) -> Report:
     """Ask a teacher about the samples of a slice and keep what it answers as traces.
 
     `given` are the fields of `Settings`: `annotate(corpus, teacher="openai:gpt-5", where="task = 'tracking'", n=4)`.
     The same call again continues where the last one ended, however that was, and buys nothing twice; another teacher,
     prompt or parameter adds traces. Ctrl-C and a spent budget stop it cleanly, with all that was paid for kept.
+    A `verifier` is told of traces as they reach the lake (`filters.Alongside` is one), and its counts are shown.
 
     Raises UsageError for settings that cannot be, OneThinkerError for a missing key, a refused one, an empty account
     or a corpus that takes no more commits.
@@ -73,13 +76,15 @@ def annotate(corpus: Corpus, settings: Settings | None = None, **given: Any) -> 
             f'(["{settings.teacher}"] input = 1.25, output = 10.00; USD for a million tokens)'
         )
     with sparing(corpus):
-        report = _in_own_loop(_annotate(corpus, settings, price, replayed))
+        report = _in_own_loop(_annotate(corpus, settings, price, replayed, verifier))
     if settings.mode == "ensemble" and not settings.dry_run:
         record_agreement(corpus, settings.where)
     return report
 
 
-async def _annotate(corpus: Corpus, settings: Settings, price: Price | None, replayed: int) -> Report:
+async def _annotate(
+    corpus: Corpus, settings: Settings, price: Price | None, replayed: int, verifier: Verifier | None
+) -> Report:
     teacher = connect(settings)
     try:
         plan = Plan(corpus, settings, teacher.address)
@@ -91,7 +96,7 @@ async def _annotate(corpus: Corpus, settings: Settings, price: Price | None, rep
             config = {**settings.config(), "address": teacher.address}
             budget = Budget(settings.budget_usd, before=spent_by_killed(corpus, config))
             with corpus.run("annotate", config) as run:
-                return await _run(run, plan, jobs, teacher, price, budget, replayed)
+                return await _run(run, plan, jobs, teacher, price, budget, replayed, verifier)
     finally:
         await teacher.close()
 
@@ -104,24 +109,42 @@ async def _estimated(plan: Plan, jobs: Jobs, teacher: Any, price: Price | None) 
 
 
 async def _run(
-    run: Run, plan: Plan, jobs: Jobs, teacher: Any, price: Price | None, budget: Budget, replayed: int
+    run: Run,
+    plan: Plan,
+    jobs: Jobs,
+    teacher: Any,
+    price: Price | None,
+    budget: Budget,
+    replayed: int,
+    verifier: Verifier | None,
 ) -> Report:
     s = plan.settings
     started = monotonic()
     with run.transaction("prompts") as tx:
         tx.append("prompts", plan.prompts())
     preparer = Preparer(run.corpus.media, workers=s.decoders, timeout_s=s.prepare_timeout_s)
-    with progress("annotate", len(jobs)) as bar, preparer, logged(run.corpus.root / "logs", run.run_id):
-        async with Ledger(run) as ledger:
-            engine = Engine(run, plan, teacher, price=price, budget=budget, ledger=ledger, preparer=preparer, bar=bar)
-            with _stoppable(engine):
-                await (run_batches(engine, run.corpus.root) if s.batch else engine.work(jobs))
+    with preparer, logged(run.corpus.root / "logs", run.run_id):
+        async with Ledger(run, verifier) as ledger:
+            engine = Engine(
+                run,
+                plan,
+                teacher,
+                price=price,
+                budget=budget,
+                ledger=ledger,
+                preparer=preparer,
+                total=len(jobs),
+                verifier=verifier,
+            )
+            async with shown(engine.glimpse):
+                with _stoppable(engine):
+                    await (run_batches(engine, run.corpus.root) if s.batch else engine.work(jobs))
     tally, stop = engine.tally, engine.stopped
     report = Report(
         run_id=run.run_id,
         traces=tally.counts["traces"],
         rejected=tally.counts["rejects"],
-        left=max(len(jobs) - bar.done - tally.counts["elsewhere"], 0),
+        left=max(len(jobs) - tally.counts["done"] - tally.counts["elsewhere"], 0),
         elsewhere=tally.counts["elsewhere"],
         replayed=replayed,
         cost_usd=run.cost_usd,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from corpus.runs import Run
     from corpus.snapshots import Snapshots
 
+_SPARING = {"threads": 1, "enable_external_file_cache": "false", "allocator_background_threads": "true"}
 Rows: TypeAlias = pa.Table | pa.RecordBatch | list[dict[str, Any]]
 
 
@@ -155,18 +156,21 @@ class Corpus:
 
     @contextmanager
     def sparing(self) -> Iterator[None]:
-        """For long work that reads and writes little at a time: within the block one thread does it, caching nothing.
+        """For long work that reads and writes little at a time: within the block it takes little memory.
 
-        By default DuckDB has a thread for each processor, each with buffers of its own, and keeps what it has read.
+        By default DuckDB has a thread for each processor, each with buffers of its own, keeps what it has read, and
+        returns what it has freed when there is more to do.
         """
         connections = self._reader, self._writing()
         for connection in connections:
-            connection.execute("set threads = 1; set enable_external_file_cache = false")
+            for name, value in _SPARING.items():
+                connection.execute(f"set {name} = {value}")
         try:
             yield
         finally:
             for connection in connections:
-                connection.execute("reset threads; reset enable_external_file_cache")
+                for name in _SPARING:
+                    connection.execute(f"reset {name}")
 
     @contextmanager
     def run(self, kind: str, config: dict[str, Any]) -> Iterator["Run"]:

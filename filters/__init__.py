@@ -1,7 +1,8 @@
 """Which traces are kept: scoring at scale, and selection by recipe."""
 
+from filters.alongside import Alongside
 from filters.score import score
 from filters.select import select
 from filters.verify import verify
 
-__all__ = ["score", "select", "verify"]
+__all__ = ["Alongside", "score", "select", "verify"]

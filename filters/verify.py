@@ -25,7 +25,7 @@ COMMIT_ROWS = 25_000
 COMMIT_S = 10.0
 
 # What can be said in --where: the sample's columns, and those that tell its traces apart.
-_TODO = """
+TODO = """
     from traces t
     join samples s on s.sample_id = t.sample_id
     left join (select unnest($types) as problem_type, unnest($verifiers) as verifier) r
@@ -69,7 +69,7 @@ def verify(
     """
     words = scorer(open_ended, corpus)
     rules = verifiers(profile, words.word)
-    todo = _TODO.format(chosen=_CHOSEN.format(where=where) if where else "")
+    todo = TODO.format(chosen=_CHOSEN.format(where=where) if where else "")
     params = {"types": list(rules), "verifiers": list(rules.values()), "profile": profile}
     types = dict(corpus.sql(f"select s.problem_type, count(*) {todo} group by 1 order by 1", params).fetchall())
     for name in types.keys() - rules.keys():
@@ -92,8 +92,8 @@ def verify(
             columns = "problem_type, data_type, options, truth, answer as ground_truth"
             columns += "" if words.word == OWN else ", problem"
             rows = stream(db, corpus, "wanted", "response", columns) if total else iter(())
-            for verdicts in _batched(_verdicts(rows, profile, workers, words)):
-                reasons = _commit(run, verdicts)
+            for verdicts in _batched(verdicts_of(rows, profile, workers, words)):
+                reasons = commit(run, verdicts)
                 bar.advance(verdicts.num_rows, **reasons)
         done = dict(sorted(run.counts.items(), key=lambda pair: -pair[1]))
         return Verification(run.run_id, profile, sum(done.values()), done)
@@ -113,7 +113,7 @@ def verifiers(profile: str, open_ended: str = OWN) -> dict[str, str]:
     return rules if open_ended == OWN else rules | {name: f"{rules[name]} {open_ended}" for name in in_words()}
 
 
-def _verdicts(rows: Iterator[pa.Table], profile: str, workers: int | None, words: Scorer) -> Iterator[pa.Table]:
+def verdicts_of(rows: Iterator[pa.Table], profile: str, workers: int | None, words: Scorer) -> Iterator[pa.Table]:
     """Verdict rows for the traces read, in tables as they are scored."""
     waiting: deque[pa.Table] = deque()
 
@@ -150,7 +150,8 @@ def _batched(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(held, promote_options="permissive")
 
 
-def _commit(run: Run, verdicts: pa.Table) -> Counter[str]:
+def commit(run: Run, verdicts: pa.Table) -> Counter[str]:
+    """Write verdicts in one transaction and count them in the run; returns how many have each reason (`ok`: none)."""
     with run.transaction(f"{len(verdicts):,} verdicts") as tx:
         tx.append("verdicts", verdicts)
     counted = pc.value_counts(pc.fill_null(verdicts["reason"], "ok")).to_pylist()

@@ -14,6 +14,7 @@ from onethinker.output import show
 def annotate(
     settings: Annotated[Settings, Parameter(name="*", name_transform=flag)],
     *,
+    verify: bool = True,
     format: Format = "table",
     corpus: CorpusUrl = DEFAULT_CORPUS,
 ) -> None:
@@ -23,13 +24,28 @@ def annotate(
     SDKs' own variables (OPENAI_API_KEY, OPENAI_BASE_URL, ANTHROPIC_API_KEY, …).
 
     Example: `onethinker annotate --teacher local:pixels-1 --where "task = 'tracking'" --n 2`
+
+    Parameters
+    ----------
+    verify
+        Score the traces as they arrive (profile strict), so that the view says how many are kept; `onethinker verify`
+        finds nothing left to do then.
     """
+    from annotators.memory import do_without
+
+    do_without("pandas")
     import pyarrow as pa
 
     from annotators import annotate as annotate_corpus
+    from filters.alongside import Alongside
 
+    alongside = None
     with Corpus.open(corpus) as opened:
-        report = annotate_corpus(opened, settings)
+        if verify and not settings.dry_run and settings.mode != "judge":
+            with Alongside(opened) as alongside:
+                report = annotate_corpus(opened, settings, verifier=alongside)
+        else:
+            report = annotate_corpus(opened, settings)
     if report.estimate is not None:
         e = report.estimate
         columns = {name: [getattr(e, name)] for name in e.__dataclass_fields__}
@@ -38,11 +54,15 @@ def annotate(
     counted = {"traces": report.traces, "rejected": report.rejected, "left": report.left}
     counted |= {"held by other workers": report.elsewhere, "replayed": report.replayed}
     rows = [("", name, n) for name, n in counted.items() if n or name == "traces"]
+    if alongside is not None and (alongside.verified or report.traces):
+        rows += [("verified", "kept", alongside.kept), ("verified", "not kept", alongside.verified - alongside.kept)]
     kinds = {"flag": report.flags, "reject": report.rejects, "fault": report.faults, "tokens": report.tokens}
     rows += [(kind, name, n) for kind, counts in kinds.items() for name, n in counts.items()]
     columns = {name: [row[i] for row in rows] for i, name in enumerate(("kind", "name", "count"))}
     show(pa.table(columns), format, f"{settings.teacher}: ${report.cost_usd:.6f} in {report.seconds:.1f} s")
     if report.unsure_usd:
         print(f"${report.unsure_usd:.6f} more may have been charged for requests that broke", file=sys.stderr)
+    if alongside is not None and alongside.error:
+        print(f"verification stopped: {alongside.error}. `onethinker verify` does the rest", file=sys.stderr)
     if report.message:
         print(report.message, file=sys.stderr)
