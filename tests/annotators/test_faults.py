@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -64,32 +65,45 @@ def on_disk(root: Path) -> set[str]:
     return lake
 
 
+def quiet(provider: Provider) -> int:
+    """How many requests have come once the last of a killed run is answered: it may have sent some as it died."""
+    still = 0
+    while still < 5:
+        before = len(provider.asked)
+        time.sleep(0.03)
+        still = 0 if provider.in_flight or len(provider.asked) > before else still + 1
+    return len(provider.asked)
+
+
 @pytest.mark.timeout(900)
 def test_kills_lose_nothing_and_buy_only_what_was_in_flight_again(tmp_path: Path) -> None:
     root, concurrency, kills = tmp_path / "corpus", 16, KILLS
     questions(root, 300 * kills, "tttti").close()
     rng = random.Random(4)
     command = [sys.executable, "-m", "onethinker.cli", "annotate", "--teacher", "openai:m", "--corpus", str(root)]
+    runs: list[Counter[str]] = []  # what each run asked, by the provider's ledger
+    disks: list[set[str]] = []  # what was on disk after each kill
     with Provider(delay_s=0.05, keep_bodies=False) as provider:
         env = os.environ | {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": provider.openai_url}
-        settled: list[tuple[int, set[str]]] = []
-        killed = 0
+        seen = 0
         for _ in range(kills * 3):
-            before = len(provider.asked)
             run = subprocess.Popen([*command, "--concurrency", str(concurrency)], env=env, stderr=subprocess.DEVNULL)
-            while len(provider.asked) == before and run.poll() is None:
+            while len(provider.asked) == seen and run.poll() is None:
                 time.sleep(0.01)
             time.sleep(rng.uniform(0.0, 0.6))
             if run.poll() is not None:
                 break
             run.send_signal(signal.SIGKILL)
             run.wait()
-            killed += 1
-            settled.append((len(provider.asked), on_disk(root)))
-            if killed == kills:
+            until = quiet(provider)
+            runs.append(Counter(key for _, key in provider.asked[seen:until]))
+            disks.append(on_disk(root))
+            seen = until
+            if len(runs) == kills:
                 break
-        assert killed == kills, "the slice was too small for the kills"
+        assert len(runs) == kills, "the slice was too small for the kills"
         subprocess.run([*command, "--concurrency", "64"], env=env, check=True, capture_output=True)
+        runs.append(Counter(key for _, key in provider.asked[seen:]))
     with Corpus.open(root) as corpus:
         lake = {key for (key,) in corpus.sql("select trace_id from traces").fetchall()}
         assert corpus.sql("select count(*), count(distinct sample_id) from traces").fetchone() == (
@@ -98,12 +112,23 @@ def test_kills_lose_nothing_and_buy_only_what_was_in_flight_again(tmp_path: Path
         )
         statuses = dict(corpus.sql("select status, count(*) from runs where kind = 'annotate' group by 1").fetchall())
     assert set(provider.answered) == lake, "nothing that was answered is lost"
-    for asked, disk in settled:
-        assert not disk & {key for _, key in provider.asked[asked:]}, "what is on disk is not asked for again"
-    twice = [key for key, n in provider.answered.items() if n > 1]
-    assert len(twice) <= kills * concurrency
+    in_flight: list[set[str]] = []  # asked by a run, and not on disk when it was killed
+    for run_asked, disk in zip(runs, [*disks, lake], strict=True):
+        assert set(run_asked.values()) == {1}, "no run asks for anything twice"
+        in_flight.append(run_asked.keys() - disk)
+    assert all(len(keys) <= concurrency for keys in in_flight)
+    assert not in_flight[-1]
+    for number, disk in enumerate(disks):
+        later = {key for run_asked in runs[number + 1 :] for key in run_asked}
+        assert not disk & later, "what is on disk is not asked for again"
+    for key, bought in provider.answered.items():
+        asked_by = [number for number, run_asked in enumerate(runs) if key in run_asked]
+        assert all(key in in_flight[number] for number in asked_by[:-1]), "asked again without having been in flight"
+        assert bought <= 1 + sum(key in keys for keys in in_flight), "bought again more often than it was in flight"
     assert statuses == {"crashed": kills, "done": 1}
     assert not list((root / "journal").iterdir())
+    again = sum(n - 1 for n in provider.answered.values())
+    print(f"{kills} kills, {len(lake):,} traces, {again} bought again, {sum(map(len, in_flight))} were in flight")
 
 
 def test_ctrl_c_keeps_what_arrived_and_the_next_run_goes_on(tmp_path: Path) -> None:
