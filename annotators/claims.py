@@ -13,16 +13,20 @@ from corpus.runs import Run
 
 def take(run: Run, jobs: Sequence[Job]) -> list[Job]:
     """Those of the jobs that nobody else holds and whose trace nobody has bought meanwhile, now claimed by `run`."""
-    ids = {job.claim_id: job for job in jobs}
+    wanted = [(job, *job.ids) for job in jobs]
     with run.transaction(f"claim {len(jobs)} traces") as tx:
         # Under the transaction's lock: what another worker committed before is seen, and nobody commits in between.
         gone = run.corpus.sql(
             """select c.trace_id from claims c join runs r using (run_id)
-               where c.trace_id in (select unnest($ids)) and r.status = 'running' and c.run_id <> $me
+               where c.trace_id in (select unnest($claims)) and r.status = 'running' and c.run_id <> $me
                union select trace_id from traces where trace_id in (select unnest($now))""",
-            {"ids": list(ids), "me": run.run_id, "now": [job.trace_id for job in jobs]},
+            {
+                "claims": [claim_id for _, _, claim_id in wanted],
+                "me": run.run_id,
+                "now": [trace_id for _, trace_id, _ in wanted],
+            },
         ).fetchall()
         taken = {trace_id for (trace_id,) in gone} | pending(run.corpus.root)
-        ours = [job for claim, job in ids.items() if claim not in taken and job.trace_id not in taken]
-        tx.append("claims", [{"trace_id": job.claim_id, "run_id": run.run_id} for job in ours])
-    return ours
+        ours = {claim: job for job, trace_id, claim in wanted if claim not in taken and trace_id not in taken}
+        tx.append("claims", [{"trace_id": claim_id, "run_id": run.run_id} for claim_id in ours])
+    return list(ours.values())

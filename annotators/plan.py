@@ -70,9 +70,9 @@ class Job:
         return self._id(self.attempt)
 
     @property
-    def claim_id(self) -> str:
-        """What two workers must not both hold: the id of the slot's first try."""
-        return self._id(self.slot)
+    def ids(self) -> tuple[str, str]:
+        """The trace's id, and what two workers must not both hold: the id of the slot's first try."""
+        return (own := self.trace_id), own if self.attempt == self.slot else self._id(self.slot)
 
     @property
     def params(self) -> str:
@@ -84,8 +84,9 @@ class Job:
     def asked(self) -> Asked:
         """The job without its media and its task."""
         sample, ask = self.sample, self.ask
+        trace_id, claim_id = self.ids
         how = (self.teacher, self.mode, ask.prompt_id, self.params, self.attempt)
-        return Asked(self.trace_id, self.claim_id, sample["sample_id"], *how, sample["problem"])
+        return Asked(trace_id, claim_id, sample["sample_id"], *how, sample["problem"])
 
     def _id(self, attempt: int) -> str:
         key = (self.sample["sample_id"], self.teacher, self.mode, self.ask.prompt_id, self.params, attempt)
