@@ -72,7 +72,9 @@ def run(out: Path, *, teacher: str | None = None, seed: int = 0, per_family: int
             from trainers.demonstration import train as teach_tiny
 
             with _timed(seconds, "train"):
-                curves = teach_tiny(corpus, snapshot, out / "model", seed=seed).curves
+                trained = teach_tiny(corpus, snapshot, out / "model", seed=seed)
+            curves = "".join(f"<p>{sentence}</p>" for sentence in trained.told) + trained.curves
+            print("", *trained.told, f"trained in {seconds['train']:.0f} s", sep="\n")
         with _timed(seconds, "draw the page"):
             page.write(corpus, snapshot, out / "index.html", seconds=dict(seconds), curves=curves)
     print(

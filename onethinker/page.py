@@ -53,7 +53,7 @@ FOLLOWED = """select * from provenance where profile = $profile and snapshots is
 def write(corpus: Corpus, snapshot: Snapshot, path: Path, *, seconds: dict[str, float], curves: str = "") -> None:
     """Write the page for `snapshot` to `path`; `seconds` says how long each step of the run took.
 
-    `curves` is an SVG of how a model trained on it went, where one did.
+    `curves` is HTML with the curves of a model trained on it, where one was.
     """
     profile = snapshot.manifest["profile"]
 

@@ -1,66 +1,120 @@
-"""Line plots as plain SVG: enough for curves in a page or a document, without a plotting library."""
+"""Line and bar plots as plain SVG: enough for curves in a page or a document, without a plotting library."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT, MARGIN, COLUMNS = 360, 200, 36, 3
-COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf")  # told apart by colour-blind people too
+LABELS = 46  # pixels more below a plot of bars, for the names of its groups
+COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#7f7f7f")  # colour-blind people too
 
 Curve = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One plot: a title, and a named curve of (x, y) points for each line."""
+    """One plot: a title, and a named curve of (x, y) points for each line.
+
+    With `groups` the points are bars instead: x says which of the groups a bar stands in, y how high it is.
+    """
 
     title: str
     curves: Mapping[str, Curve]
+    groups: Sequence[str] = ()
+
+    @property
+    def height(self) -> int:
+        """Pixels from top to bottom, labels included."""
+        return HEIGHT + (LABELS if self.groups else 0)
 
 
-def panels(drawn: Sequence[Panel], columns: int = COLUMNS) -> str:
-    """All panels in rows of `columns`, as one SVG document; lines of one name have one colour throughout."""
+def bars(title: str, values: Mapping[str, Mapping[str, float]]) -> Panel:
+    """A plot of bars: for each name (a colour) a value in each of its groups."""
+    groups = list(dict.fromkeys(group for of_name in values.values() for group in of_name))
+    points = {name: [(groups.index(group), value) for group, value in v.items()] for name, v in values.items()}
+    return Panel(title, points, groups)
+
+
+def panels(drawn: Sequence[Panel], columns: int = COLUMNS, width: int = WIDTH) -> str:
+    """All panels in rows of `columns`, as one SVG document; lines of one name have one colour throughout.
+
+    `width` is that of a panel, in pixels.
+    """
     names = list(dict.fromkeys(name for panel in drawn for name in panel.curves))
     colour = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
-    rows = -(-len(drawn) // columns)
-    width, height = min(columns, max(len(drawn), 1)) * WIDTH, rows * HEIGHT + 24
-    legend = "".join(
-        f'<text x="{8 + 150 * i}" y="15" fill="{colour[name]}">— {escape(name)}</text>' for i, name in enumerate(names)
-    )
+    rows = [drawn[i : i + columns] for i in range(0, len(drawn), columns)]
+    tops = [24]
+    for row in rows:
+        tops.append(tops[-1] + max(panel.height for panel in row))
+    whole = min(columns, max(len(drawn), 1)) * width
     body = "".join(
-        f'<g transform="translate({i % columns * WIDTH},{i // columns * HEIGHT + 24})">{_panel(panel, colour)}</g>'
-        for i, panel in enumerate(drawn)
+        f'<g transform="translate({across * width},{top})">{_panel(panel, colour, width)}</g>'
+        for row, top in zip(rows, tops, strict=False)
+        for across, panel in enumerate(row)
     )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="white"/>{legend}{body}</svg>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {whole} {tops[-1]}" width="{whole}" '
+        f'height="{tops[-1]}" font-family="sans-serif" font-size="11">'
+        f'<rect width="100%" height="100%" fill="white"/>{_legend(names, colour)}{body}</svg>\n'
     )
 
 
-def _panel(panel: Panel, colour: Mapping[str, str]) -> str:
+def _legend(names: Sequence[str], colour: Mapping[str, str]) -> str:
+    across, told = 8, ""
+    for name in names:
+        told += f'<text x="{across}" y="15" fill="{colour[name]}">— {escape(name)}</text>'
+        across += 34 + 6 * len(name)
+    return told
+
+
+def _panel(panel: Panel, colour: Mapping[str, str], width: int) -> str:
     points = [point for curve in panel.curves.values() for point in curve]
     if not points:
         return f'<text x="{MARGIN}" y="14">{escape(panel.title)}: nothing measured</text>'
-    (left, right), (low, high) = _span([x for x, _ in points]), _span([y for _, y in points])
-    inner_width, inner_height = WIDTH - MARGIN - 12, HEIGHT - MARGIN - 18
+    low, high = _span([y for _, y in points] + ([0.0] if panel.groups else []))
+    left, right = (-0.5, len(panel.groups) - 0.5) if panel.groups else _span([x for x, _ in points])
+    inner_width, inner_height = width - MARGIN - 12, HEIGHT - MARGIN - 18
 
-    def place(x: float, y: float) -> str:
-        across = MARGIN + (x - left) / (right - left) * inner_width
-        return f"{across:.1f},{18 + (high - y) / (high - low) * inner_height:.1f}"
+    def across(x: float) -> float:
+        return MARGIN + (x - left) / (right - left) * inner_width
 
-    lines = "".join(
-        f'<polyline fill="none" stroke="{colour[name]}" stroke-width="1.4" '
-        f'points="{" ".join(place(x, y) for x, y in curve)}"/>'
-        for name, curve in panel.curves.items()
-    )
+    def down(y: float) -> float:
+        return 18 + (high - y) / (high - low) * inner_height
+
+    marks = ""
+    for place, (name, curve) in enumerate(panel.curves.items()):
+        if panel.groups:
+            wide = 0.8 / len(panel.curves)
+            for group, value in curve:
+                x, top, bottom = across(group - 0.4 + place * wide), down(max(value, 0.0)), down(min(value, 0.0))
+                marks += (
+                    f'<rect x="{x:.1f}" y="{top:.1f}" width="{inner_width / (right - left) * wide * 0.9:.1f}" '
+                    f'height="{bottom - top:.1f}" fill="{colour[name]}"/>'
+                )
+        else:
+            line = " ".join(f"{across(x):.1f},{down(y):.1f}" for x, y in curve)
+            marks += f'<polyline fill="none" stroke="{colour[name]}" stroke-width="1.4" points="{line}"/>'
     floor = 18 + inner_height
     return (
         f'<text x="{MARGIN}" y="12" font-weight="bold">{escape(panel.title)}</text>'
-        f'<path d="M{MARGIN},18V{floor}H{WIDTH - 12}" fill="none" stroke="#888"/>'
+        f'<path d="M{MARGIN},18V{floor}H{width - 12}" fill="none" stroke="#888"/>'
         f'<text x="{MARGIN - 3}" y="24" text-anchor="end">{high:.3g}</text>'
         f'<text x="{MARGIN - 3}" y="{floor}" text-anchor="end">{low:.3g}</text>'
+        f"{_ends(left, right, floor, width) if not panel.groups else _names(panel.groups, across, floor)}{marks}"
+    )
+
+
+def _ends(left: float, right: float, floor: int, width: int) -> str:
+    return (
         f'<text x="{MARGIN}" y="{floor + 13}">{left:g}</text>'
-        f'<text x="{WIDTH - 12}" y="{floor + 13}" text-anchor="end">{right:g}</text>{lines}'
+        f'<text x="{width - 12}" y="{floor + 13}" text-anchor="end">{right:g}</text>'
+    )
+
+
+def _names(groups: Sequence[str], across: Callable[[float], float], floor: int) -> str:
+    return "".join(
+        f'<text transform="translate({across(i):.1f},{floor + 12}) rotate(20)" font-size="9">{escape(group)}</text>'
+        for i, group in enumerate(groups)
     )
 
 
