@@ -11,6 +11,7 @@ import re
 import subprocess
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,17 +156,28 @@ def test_verl_trains_with_our_reward_and_advantages(engine: Engine, taught: Path
         "VERL_USE_EXTERNAL_MODULES": "recorder,verl_on_cpu,trainers.plugins.verl",
         "VERL_PLATFORM": "cpu",
         "VERL_ENGINE_DEVICE": "cuda",  # the name under which verl keeps its FSDP engine
+        "CUDA_VISIBLE_DEVICES": "0",  # Ray hands out what this names, and asks no driver
         "RAY_USAGE_STATS_ENABLED": "0",
     }
     steps = "trainer.total_training_steps={}", "actor_rollout_ref.actor.ppo_mini_batch_size={}"
     said = engine.run(*command, steps[0].format(2), steps[1].format(4), **env)
     check(engine, out / "global_step_2", steps=2)
     told = [max(call["values"]) for call in engine.calls("advantages")]
-    used = [float(value) for value in re.findall(r"critic/advantages/max:(\S+)", said)]
-    assert used == pytest.approx(told, abs=1e-6), "verl used other advantages than ours"
-    # Mini batches of three prompts do not divide four: verl fills the batch up with rows of its own making.
-    engine.run(*command, steps[0].format(3), steps[1].format(3), **env)
+    assert logged(said, "critic/advantages/max") == pytest.approx(told, abs=1e-6), (
+        "verl used other advantages than ours"
+    )
+    # Mini batches of three prompts do not divide four: verl fills the 16 rows up to 24 with its own of 128 tokens.
+    said = engine.run(*command, steps[0].format(3), steps[1].format(3), **env)
     check(engine, out / "global_step_3", steps=3)
+    (tokens,), (prompt,), (response,) = map(
+        partial(logged, said), ["perf/total_num_tokens", "prompt_length/mean", "response_length/mean"]
+    )
+    assert tokens - 16 * (prompt + response) == pytest.approx(8 * 128)
+
+
+def logged(said: str, metric: str) -> list[float]:
+    """A metric of each step, as verl's console logger writes it."""
+    return [float(value) for value in re.findall(rf" {metric}:(\S+)", said)]
 
 
 @pytest.mark.parametrize("engine", ["verl"], indirect=True)
