@@ -138,6 +138,16 @@ class Collator:
         return batch | {"dropped": dropped}
 
 
+class AsAsked:
+    """A dataset whose indices are the rows themselves, so that batches of rows may be made elsewhere.
+
+    It lives here, where TRL is not imported: a loader's worker imports what it unpickles.
+    """
+
+    def __getitem__(self, row: Row) -> Row:
+        return row
+
+
 @dataclass
 class RowBatches:
     """The batches of one rank, epoch by epoch, as lists of rows: what a DataLoader takes for its `batch_sampler`.

@@ -5,6 +5,7 @@ trains on are the ids that RL continues, and the border between the two is exact
 processor in one call, and comes out as its rows would one by one.
 """
 
+import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from corpus.errors import OneThinkerError
 from corpus.media import MediaError
 from trainers.config import settings
 from trainers.frames import Clip, read_clip
+from trainers.torchvision_schemas import declare
 
 if TYPE_CHECKING:
     import torch
@@ -97,6 +99,10 @@ class Encoder:
         named = {1: getattr(processor, "image_token_id", None), 2: getattr(processor, "video_token_id", None)}
         self.kinds: dict[int, int] = {kind: token for kind, token in named.items() if token is not None}
         self._kind_of = {token: kind for kind, token in self.kinds.items()}
+
+    def __reduce__(self) -> Any:
+        """A loader's worker unpickles this, and must know torchvision's schemas before it meets the processor."""
+        return _unpacked, (pickle.dumps(self.__dict__),)
 
     @property
     def media_token_ids(self) -> list[int]:
@@ -250,6 +256,13 @@ class Encoder:
         sampler = self.processor.video_processor
         chosen = sampler.sample_frames(VideoMetadata(total_num_frames=total, fps=fps), fps=self.limits.video_fps)
         return [int(i) for i in chosen][: self.limits.video_max_frames]
+
+
+def _unpacked(state: bytes) -> Encoder:
+    declare()
+    encoder = Encoder.__new__(Encoder)
+    encoder.__dict__ |= pickle.loads(state)
+    return encoder
 
 
 def _sound(made: Encoded | RowDropped) -> Encoded:

@@ -11,7 +11,7 @@ from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
 
 from corpus.snapshots import Snapshot
-from trainers.batching import Collator, RowBatches
+from trainers.batching import AsAsked, Collator, RowBatches
 from trainers.encoding import Encoder, MediaLimits, Row
 from trainers.memory import media_tokens
 from trainers.models import adapters, load_model, load_processor
@@ -55,13 +55,6 @@ class Loader(DataLoader):  # type: ignore[misc]
         self.batch_sampler.set_epoch(epoch)
 
 
-class _Rows:
-    """A dataset whose indices are the rows themselves, so that batches of rows may be made elsewhere."""
-
-    def __getitem__(self, row: Row) -> Row:
-        return row
-
-
 def build(snapshot: Snapshot, config: SftConfig) -> SnapshotSftTrainer:
     """The trainer, ready to `train()`."""
     own = {
@@ -99,7 +92,7 @@ def loader(snapshot: Snapshot, config: SftConfig, encoder: Encoder, rank: int, r
         seed=config.seed,
     )
     return Loader(
-        _Rows(),
+        AsAsked(),
         batch_sampler=batches,
         collate_fn=Collator(encoder, anchored=ranks > 1),
         num_workers=config.workers,
