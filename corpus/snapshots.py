@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 import pyarrow as pa
@@ -24,9 +25,11 @@ import pyarrow.parquet as pq
 from corpus.chat import placed
 from corpus.errors import OneThinkerError, UsageError, near
 from corpus.frozen import COLUMNS, ROWS_PER_GROUP, fingerprint, schema, write_files
+from corpus.gathered import gathered
 from corpus.loading import prepare
 from corpus.media import sha256_of
 from corpus.runs import code_version
+from corpus.schema import TABLES
 from corpus.tasks import tasks
 
 if TYPE_CHECKING:
@@ -161,7 +164,7 @@ class Snapshots:
             newest = tx.sql("select max(version) from lake.snapshots where name = ?", [name]).fetchone()
             version = 1 + (newest[0] or 0 if newest else 0)  # a deleted version keeps its number
             with self._made(f"{name}@{version}") as making:
-                manifest = write_files(_rows(tx, picks, profile), profile, making.folder)
+                manifest = write_files(_rows(tx, picks, profile, making.folder), profile, making.folder)
                 same = self._newest(name)
                 if same and (same.fingerprint, same.recipe) == (manifest["fingerprint"], recipe):
                     return same
@@ -308,46 +311,50 @@ def _register(
         tx.append("snapshot_drops", _keyed(drops.select(["sample_id", "trace_id", "reason"]), name, version))
 
 
-def _rows(tx: "Transaction", picks: pa.Table, profile: str) -> Iterator[pa.RecordBatch]:
-    """The picked rows in order, in the columns of `corpus.frozen`."""
-    columns = [f'{alias}."{name}" as "{shown}"' for alias, name, shown in _selected()]
-    tx.register("picks", picks.append_column("position", pa.array(range(len(picks)))))
-    query = """
-        with verdict as (from lake.verdicts where profile = $profile
-                         qualify row_number() over (partition by trace_id order by created_at desc, verifier desc) = 1)
-        select {} from picks p left join lake.samples s using (sample_id)
-            left join lake.traces t on t.trace_id = p.trace_id and t.sample_id = p.sample_id
-            left join verdict v on v.trace_id = p.trace_id"""
-    lost = tx.sql(
-        query.format("p.sample_id, p.trace_id, s.sample_id is null, t.trace_id is null")
-        + " where s.sample_id is null or t.trace_id is null or v.trace_id is null limit 1",
-        {"profile": profile},
-    ).fetchone()
-    if lost:
-        what = "sample" if lost[2] else "trace" if lost[3] else f"verdict under the profile '{profile}'"
-        raise OneThinkerError(f"sample {lost[0]}, trace {lost[1]}: there is no such {what}, so it cannot be frozen")
+def _rows(tx: "Transaction", picks: pa.Table, profile: str, folder: Path) -> Iterator[pa.RecordBatch]:
+    """The picked rows in order, in the columns of `corpus.frozen`; what is in work meanwhile lies in `folder`."""
+    tx.register("picks", picks)
+    newest = "qualify row_number() over (partition by trace_id order by created_at desc, verifier desc) = 1"
+    queries = {
+        "samples": "from lake.samples semi join picks using (sample_id)",
+        "traces": "from lake.traces semi join picks using (sample_id, trace_id)",
+        "verdicts": f"from lake.verdicts semi join picks using (trace_id) where profile = $profile {newest}",
+    }
     known = tasks()
-    ordered = tx.sql(query.format(", ".join(["p.position", *columns])) + " order by p.position", {"profile": profile})
-    for batch in ordered.to_arrow_reader(ROWS_PER_GROUP):
-        asked = batch.select(["problem_type", "data_type", "problem", "options"]).to_pylist()
-        prompts = [
-            placed(known[row["problem_type"]].prompt(row), kinds)
-            for row, kinds in zip(asked, _kinds(batch), strict=True)
-        ]
-        whole = batch.append_column("prompt", pa.array(prompts, pa.string()))
-        yield pa.RecordBatch.from_arrays([whole[f.name].cast(f.type) for f in schema()], schema=schema())
+    with TemporaryDirectory(dir=folder, prefix=".rows-") as scratch:
+        tables, places = {}, {}
+        for table, query in queries.items():
+            found = tx.sql(query, {"profile": profile} if "$" in query else None).to_arrow_reader(ROWS_PER_GROUP)
+            tables[table] = gathered(found, Path(scratch) / table)
+            key = TABLES[table].key[0]
+            places[table] = tables[table].places(key, picks[key])
+            if missing := places[table].null_count:
+                _raise_missing(picks, places[table], missing, table, profile)
+        for start in range(0, len(picks), ROWS_PER_GROUP):
+            columns: dict[str, Any] = {"position": pa.array(range(start, min(start + ROWS_PER_GROUP, len(picks))))}
+            for table, shown in COLUMNS.items():
+                part = tables[table].take(places[table][start : start + ROWS_PER_GROUP].to_numpy())
+                columns = {word: part[name] for name, word in shown.items()} | columns
+            rows = pa.table(columns)
+            asked = rows.select(["problem_type", "data_type", "problem", "options"]).to_pylist()
+            prompts = [
+                placed(known[row["problem_type"]].prompt(row), kinds)
+                for row, kinds in zip(asked, _kinds(rows), strict=True)
+            ]
+            whole = rows.append_column("prompt", pa.array(prompts, pa.string())).combine_chunks().to_batches()[0]
+            yield pa.RecordBatch.from_arrays([whole[f.name].cast(f.type) for f in schema()], schema=schema())
 
 
-def _selected() -> Iterator[tuple[str, str, str]]:
-    seen: set[str] = set()
-    for table, names in COLUMNS.items():
-        for name, shown in names.items():
-            if shown not in seen:
-                seen.add(shown)
-                yield table[0], name, shown
+def _raise_missing(picks: pa.Table, places: pa.Int64Array, missing: int, table: str, profile: str) -> NoReturn:
+    first = picks.filter(places.is_null()).slice(0, 1).to_pylist()[0]
+    what = {"samples": "sample", "traces": "trace"}.get(table, f"verdict under the profile '{profile}'")
+    raise OneThinkerError(
+        f"sample {first['sample_id']}, trace {first['trace_id']}: there is no such {what}, so it cannot be frozen "
+        f"({missing:,} of {len(picks):,} picks)"
+    )
 
 
-def _kinds(batch: pa.RecordBatch) -> list[list[str]]:
+def _kinds(batch: pa.Table) -> list[list[str]]:
     return [[medium["kind"] for medium in media or []] for media in batch["media"].to_pylist()]
 
 

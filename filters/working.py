@@ -3,16 +3,14 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from corpus import Corpus
+from corpus.gathered import Gathered, gathered
 from filters.score import in_chunks
 
 MEMORY_LIMIT = "300MB"  # beyond it DuckDB spills to its temporary folder
@@ -49,7 +47,7 @@ def stream(
     ).to_arrow_reader(BATCH_ROWS)
     with db.cursor() as cursor, tempfile.TemporaryDirectory(prefix="onethinker-filters-") as folder:
         cursor.execute(f"create temp table asked as select *, 0 as place from {wanted}")
-        picked = _Picked.of(cursor, corpus, samples, Path(folder) / "samples.arrow") if samples else None
+        picked = _picked(cursor, corpus, samples, Path(folder) / "samples.arrow") if samples else None
         for batch in texts:
             cursor.register("ids", pa.table({"trace_id": batch["trace_id"], "nth": pa.array(range(len(batch)))}))
             found = cursor.sql("select asked.*, nth from asked join ids using (trace_id) order by nth").to_arrow_table()
@@ -58,54 +56,25 @@ def stream(
             table = pa.Table.from_batches([batch]).take(found["nth"].combine_chunks())
             beside = [found.drop_columns(["trace_id", "nth", "place"])]
             if picked is not None:
-                beside.append(picked.take(found["place"].to_numpy()))
+                beside.append(picked.take(found["place"].to_numpy()).drop_columns(["sample_id"]))
             for columns in beside:
                 for name in columns.column_names:
                     table = table.append_column(name, columns[name])
             yield from in_chunks(table)
 
 
-@dataclass(frozen=True)
-class _Picked:
-    """Columns of samples in a memory-mapped file, for the system to hold as much of as it has room for."""
-
-    parts: list[pa.RecordBatch]
-    starts: NDArray[np.int64]  # the first row of each part, and behind the last
-
-    @classmethod
-    def of(cls, cursor: duckdb.DuckDBPyConnection, corpus: Corpus, columns: str, path: Path) -> "_Picked":
-        """The samples of the table `asked`, whose column `place` then says which row here is each one's sample."""
-        rows = corpus.sql(f"select sample_id, {columns} from samples").to_arrow_reader(BATCH_ROWS)
-        cursor.register("rows", rows)
-        arriving = cursor.sql("from rows semi join asked using (sample_id)").to_arrow_reader(BATCH_ROWS)
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, arriving.schema) as writer:
-            for batch in arriving:
-                writer.write_batch(batch)
-        cursor.unregister("rows")
-        stored = pa.ipc.open_file(pa.memory_map(str(path)))
-        parts = [stored.get_batch(i) for i in range(stored.num_record_batches)]
-        starts = np.cumsum([0, *(len(part) for part in parts)])
-        ids = pa.chunked_array([part["sample_id"] for part in parts], pa.string())
-        cursor.register("places", pa.table({"sample_id": ids, "place": pa.array(range(len(ids)))}))
-        cursor.execute(
-            """create temp table placed as
-               select a.* exclude (place), p.place from asked a join places p using (sample_id);
-               drop table asked;
-               alter table placed rename to asked"""
-        )
-        cursor.unregister("places")
-        return cls([part.drop_columns(["sample_id"]) for part in parts], starts)
-
-    def take(self, places: NDArray[np.int64]) -> pa.Table:
-        """The rows at `places`, in their order. (Arrow's own `take` puts all parts together first.)"""
-        order = np.argsort(places, kind="stable")
-        ordered = places[order]
-        cuts = np.searchsorted(ordered, self.starts)
-        found = [
-            part.take(pa.array(ordered[first:last] - start))
-            for part, start, first, last in zip(self.parts, self.starts[:-1], cuts[:-1], cuts[1:], strict=True)
-            if first < last
-        ]
-        back = np.empty_like(order)
-        back[order] = np.arange(len(order))
-        return pa.Table.from_batches(found).take(pa.array(back))
+def _picked(cursor: duckdb.DuckDBPyConnection, corpus: Corpus, columns: str, path: Path) -> Gathered:
+    """Columns of the samples of the table `asked`, whose column `place` then says which row here is each one's."""
+    cursor.register("rows", corpus.sql(f"select sample_id, {columns} from samples").to_arrow_reader(BATCH_ROWS))
+    picked = gathered(cursor.sql("from rows semi join asked using (sample_id)").to_arrow_reader(BATCH_ROWS), path)
+    cursor.unregister("rows")
+    ids = picked.column("sample_id")
+    cursor.register("places", pa.table({"sample_id": ids, "place": pa.array(range(len(ids)))}))
+    cursor.execute(
+        """create temp table placed as
+           select a.* exclude (place), p.place from asked a join places p using (sample_id);
+           drop table asked;
+           alter table placed rename to asked"""
+    )
+    cursor.unregister("places")
+    return picked
