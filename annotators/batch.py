@@ -145,13 +145,14 @@ class BatchRun:
         """Have the provider make a batch of a part, once: after a doubtful try it is looked for first."""
         for tries in range(PATIENT):
             try:
-                batch_id = None
                 if part.stage == SUBMITTING:
-                    batch_id = await self.teacher.batch_find(part.key, part.since, part.requests, self.parts.known())
-                if batch_id is None:
-                    part.now(SUBMITTING, since=part.since or time.time())
-                    batch_id = await self.teacher.batch_submit(part.key, part.path)
-                part.now(SUBMITTED, batch_id=batch_id)
+                    known = self.parts.known()
+                    found = await self.teacher.batch_find(part.key, part.since, part.requests, known)
+                    if found is not None:
+                        part.now(SUBMITTED, batch_id=found)  # its lines stay: the results will tell whether it is ours
+                        return
+                part.now(SUBMITTING, since=part.since or time.time())
+                part.now(SUBMITTED, batch_id=await self.teacher.batch_submit(part.key, part.path))
                 part.path.unlink()  # the provider has it; its media are in the corpus
                 return
             except Failure as failure:
@@ -169,7 +170,9 @@ class BatchRun:
         while (mine := self._mine()) and not self.engine.stopping:
             for part in mine:
                 try:
-                    if await self.teacher.batch_ended(part.batch_id or ""):
+                    if part.stage != SUBMITTED:
+                        await self._submit(part)
+                    elif await self.teacher.batch_ended(part.batch_id or ""):
                         await self._take_in(part)
                     failed = 0
                 except Failure as failure:
@@ -183,10 +186,11 @@ class BatchRun:
                 await self.engine.sleep(self.engine.settings.poll_s)
 
     async def _take_in(self, part: Part) -> None:
-        engine, asked = self.engine, part.asked()
+        engine, asked, others = self.engine, part.asked(), 0
         async for custom_id, result in self.teacher.batch_results(part.batch_id or ""):
             of = asked.pop(custom_id, None)
             if of is None:
+                others += 1
                 continue
             try:
                 if isinstance(result, Failure):
@@ -199,7 +203,12 @@ class BatchRun:
                     engine.reject(of, "request", failure.reason, failure.detail)
                 continue
             engine.keep(of, reply, read(reply, of.question), None, batch_id=part.batch_id)
-        engine.tally.faults["expired"] += len(asked)  # no word of them: as if they had expired
+        if others and len(asked) == part.requests:
+            self.parts.forget(part.batch_id)  # it was found, and somebody else made it: look further
+            part.now(SUBMITTING, batch_id=None)
+            return
+        if asked:
+            engine.tally.faults["expired"] += len(asked)  # no word of them: as if they had expired
         await engine.ledger.flush()  # the next round is planned from what the lake holds
         engine.budget.settle(self.reserved.pop(part.key, Decimal(0)), Decimal(0))
         part.done()

@@ -3,7 +3,7 @@
     batches/KEY/requests.jsonl   what is submitted, one request a line
     batches/KEY/jobs.jsonl       which trace each request is for
     batches/KEY/state.json       ready, then submitting, then submitted with the provider's batch id
-    batches/finished.txt         ids of batches whose answers were all taken in
+    batches/finished.txt         ids of batches whose answers were all taken in, or that were found to be others'
 
 A part is written whole before its state says `ready`; the state says `submitting` before the provider hears of it and
 `submitted` after, so that whoever continues knows when to look for a batch that was made and not noted.
@@ -62,10 +62,7 @@ class Part:
 
     def done(self) -> None:
         """Forget the part: its answers are in the journal or the lake."""
-        with open(self.folder.parent / "finished.txt", "a", encoding="utf-8") as file:
-            file.write(f"{self.batch_id}\n")
-            file.flush()
-            os.fsync(file.fileno())
+        _finished(self.folder.parent, self.batch_id)
         self.drop()
 
     def drop(self) -> None:
@@ -126,8 +123,12 @@ class Parts:
         found = [Part(path.parent, **orjson.loads(path.read_bytes())) for path in self.root.glob("*/state.json")]
         return sorted(found, key=lambda part: (part.since or time.time(), part.key))
 
+    def forget(self, batch_id: str | None) -> None:
+        """Note that a batch is not ours, or has been taken in: it is not to be found again."""
+        _finished(self.root, batch_id)
+
     def known(self) -> set[str]:
-        """The ids of all batches that are or were ours."""
+        """The ids of all batches that are or were ours, or were found to be somebody else's."""
         finished = self.root / "finished.txt"
         before = set(finished.read_text(encoding="utf-8").split()) if finished.exists() else set()
         return before | {part.batch_id for part in self.all() if part.batch_id}
@@ -144,6 +145,13 @@ def _jobs(folder: Path) -> Iterator[Any]:
             yield from map(orjson.loads, file)
     except FileNotFoundError:  # done a moment ago
         return
+
+
+def _finished(root: Path, batch_id: str | None) -> None:
+    with open(root / "finished.txt", "a", encoding="utf-8") as file:
+        file.write(f"{batch_id}\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _write_whole(path: Path, data: bytes) -> None:

@@ -154,16 +154,21 @@ class Messages:
             return str(orjson.loads(made.content)["id"])
 
     async def batch_find(self, key: str, since: float, requests: int, known: set[str]) -> str | None:
-        """The batch that was made since, of so many requests, and is not known: batches bear no mark of ours here."""
+        """A batch of so many requests, the first that was made since `since` and is not known.
+
+        The API keeps no mark of ours with a batch, and shows its custom ids in its results only: those tell, once it
+        has ended, whether it is the one.
+        """
+        found = None
         with failures(self.secret):
-            async for batch in self.client.messages.batches.list(limit=100):
+            async for batch in self.client.messages.batches.list(limit=100):  # the newest first
                 if batch.created_at.timestamp() < since - CLOCKS_DIFFER_S:
                     break
                 counts = batch.request_counts
                 held = counts.processing + counts.succeeded + counts.errored + counts.canceled + counts.expired
                 if held == requests and batch.id not in known:
-                    return batch.id
-            return None
+                    found = batch.id
+        return found
 
     async def batch_ended(self, batch_id: str) -> bool:
         """True once every request has succeeded, failed or expired."""

@@ -112,6 +112,31 @@ def test_killed_at_any_stage_nothing_is_submitted_twice(
     assert len(provider.batches) == 1
 
 
+@pytest.mark.parametrize("made", [True, False], ids=["ours was made", "ours was not made"])
+def test_somebody_else_s_batches_of_the_same_size_are_not_taken_for_ours(
+    tmp_path: Path, provider: BatchProvider, made: bool
+) -> None:
+    """Anthropic keeps no mark of ours: after a kill there may be several that could be it."""
+    root = tmp_path / "corpus"
+    questions(root, 20).close()
+    theirs = [[(f"theirs-{batch}-{i}", {"model": "m"}) for i in range(20)] for batch in range(3)]
+    for requests in theirs[:2]:
+        provider.make(requests)
+    provider.hang_at = "created" if made else "create"
+    command = [sys.executable, "-m", "onethinker.cli", "annotate", "--teacher", "anthropic:m", "--corpus", str(root)]
+    run = subprocess.Popen([*command, "--batch", "--poll", "0.05"], stderr=subprocess.DEVNULL)
+    assert provider.hung.wait(60)
+    run.kill()
+    run.wait()
+    provider.make(theirs[2])
+    with Corpus.open(root) as corpus:
+        report = annotate(corpus, teacher="anthropic:m", batch=True, poll_s=0.02)
+        assert (report.traces, report.rejected, report.faults) == (20, 0, {})
+        lake = {key for (key,) in corpus.sql("select trace_id from traces").fetchall()}
+    ours = {key: n for key, n in provider.submitted.items() if not key.startswith("theirs")}
+    assert ours == dict.fromkeys(lake, 1), "each was submitted once"
+
+
 def test_a_budget_holds_for_batches_too(tmp_path: Path, provider: BatchProvider) -> None:
     corpus = questions(tmp_path / "corpus", 200)
     given: dict[str, Any] = {"teacher": "openai:m", "prices": prices(tmp_path), "max_tokens": 25, "batch": True}
