@@ -9,6 +9,7 @@ from annotators.encoding import Undecodable
 from annotators.money import Price
 from annotators.plan import Job, Jobs, Plan
 from annotators.preparing import Preparer
+from annotators.wire import NO_KEY
 
 SAMPLED = 24  # requests built and counted for each kind of sample
 
@@ -37,7 +38,7 @@ async def estimate(plan: Plan, jobs: Jobs, teacher: object, price: Price | None,
     wanted: Counter[tuple[str, str]] = Counter()
     sampled: dict[tuple[str, str], list[int]] = {}
     unshowable = 0
-    counts = getattr(teacher, "count", None)
+    counts = getattr(teacher, "count", None) if getattr(teacher, "secret", None) != NO_KEY else None
     for batch in jobs.batches():
         for job in batch:
             kind = (job.sample["problem_type"], job.sample["data_type"])

@@ -18,22 +18,27 @@ from typing import Any
 import orjson
 
 from annotators.asking import Failure, Reply, Unreadable
+from annotators.settings import Settings
 from corpus.errors import OneThinkerError
 
 _KEYS = re.compile(r"\b(?:sk|key|pk|ak|AIza)[-_][A-Za-z0-9_\-*]{8,}|Bearer\s+\S+", re.IGNORECASE)
 _DETAIL_CHARACTERS = 500
+NO_KEY = "no-key"
 LONGEST_RETRY_AFTER_S = 3600.0
 CLOCKS_DIFFER_S = 600.0  # by at most so much do a provider's clock and ours
 
 
-def key_from(variable: str, provider: str) -> str:
-    """The API key in an environment variable; raises OneThinkerError naming the variable where it is not set."""
+def key_from(variable: str, settings: Settings) -> str:
+    """The API key in an environment variable; NO_KEY for a dry run without one, which asks nobody anything.
+
+    Raises OneThinkerError naming the variable where it is not set.
+    """
     key = os.environ.get(variable, "").strip()
-    if not key:
+    if not key and not settings.dry_run:
         raise OneThinkerError(
-            f"no API key for '{provider}': set {variable} (for a server that wants none, any text will do)"
+            f"no API key for '{settings.provider}': set {variable} (for a server that wants none, any text will do)"
         )
-    return key
+    return key or NO_KEY
 
 
 def clean(text: str, secret: str) -> str:

@@ -29,7 +29,7 @@ def connect(model: str, settings: Settings) -> "Messages":
     """A Messages teacher at ANTHROPIC_BASE_URL, else at Anthropic's own address."""
     if settings.native_video:
         raise UsageError("--native-video: Anthropic's API takes no videos; leave the flag out to send frames")
-    return Messages(model, settings, key_from(KEY, "anthropic"), os.environ.get("ANTHROPIC_BASE_URL") or OFFICIAL)
+    return Messages(model, settings, key_from(KEY, settings), os.environ.get("ANTHROPIC_BASE_URL") or OFFICIAL)
 
 
 class Messages:

@@ -10,4 +10,4 @@ URL = "https://ark.cn-beijing.volces.com/api/v3"
 
 def connect(model: str, settings: Settings) -> Chat:
     """A chat-completions teacher at ark's address."""
-    return Chat(model, settings, key_from(KEY, "ark"), URL)
+    return Chat(model, settings, key_from(KEY, settings), URL)

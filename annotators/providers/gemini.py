@@ -10,4 +10,4 @@ URL = "https://generativelanguage.googleapis.com/v1beta/openai/"
 
 def connect(model: str, settings: Settings) -> Chat:
     """A chat-completions teacher at gemini's address."""
-    return Chat(model, settings, key_from(KEY, "gemini"), URL)
+    return Chat(model, settings, key_from(KEY, settings), URL)

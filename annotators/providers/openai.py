@@ -18,7 +18,7 @@ _FINISH = {"stop": "stop", "length": "length", "content_filter": "content_filter
 
 def connect(model: str, settings: Settings) -> "Batching":
     """A chat-completions teacher at OPENAI_BASE_URL, else at OpenAI's own address."""
-    return Batching(model, settings, key_from(KEY, "openai"), os.environ.get("OPENAI_BASE_URL") or OFFICIAL)
+    return Batching(model, settings, key_from(KEY, settings), os.environ.get("OPENAI_BASE_URL") or OFFICIAL)
 
 
 class Chat:

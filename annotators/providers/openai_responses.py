@@ -15,7 +15,7 @@ def connect(model: str, settings: Settings) -> "Responses":
     """A Responses teacher at OPENAI_BASE_URL, else at OpenAI's own address."""
     if settings.native_video:
         raise UsageError("--native-video: the Responses API takes no videos; leave the flag out to send frames")
-    secret = key_from(KEY, "openai_responses")
+    secret = key_from(KEY, settings)
     return Responses(model, settings, secret, os.environ.get("OPENAI_BASE_URL") or OFFICIAL)
 
 

@@ -10,4 +10,4 @@ URL = "https://openrouter.ai/api/v1"
 
 def connect(model: str, settings: Settings) -> Chat:
     """A chat-completions teacher at openrouter's address."""
-    return Chat(model, settings, key_from(KEY, "openrouter"), URL)
+    return Chat(model, settings, key_from(KEY, settings), URL)

@@ -171,3 +171,20 @@ def test_a_dry_run_asks_nothing_and_prices_the_slice(tmp_path: Path, provider: P
     assert len(provider.asked) == asked
     assert (second.requests, second.counted) == (270, "traces of this teacher")
     assert second.likely_usd == 270 * D("0.0025"), "measured token counts give the exact cost here"
+
+
+@pytest.mark.parametrize(
+    ("teacher", "variable"), [("openai:m", "OPENAI_API_KEY"), ("anthropic:m", "ANTHROPIC_API_KEY")]
+)
+def test_a_dry_run_needs_no_key(
+    tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch, teacher: str, variable: str
+) -> None:
+    monkeypatch.delenv(variable)
+    corpus = questions(tmp_path / "corpus", 6)
+    expected = annotate(corpus, teacher=teacher, dry_run=True).estimate
+    assert expected is not None
+    assert (expected.requests, expected.counted) == (6, "estimated here")
+    assert expected.input_tokens > 6 * 20
+    assert provider.asked == []
+    with pytest.raises(OneThinkerError, match=variable):
+        annotate(corpus, teacher=teacher)
