@@ -191,6 +191,7 @@ def swift(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     class Theirs:
         reward_weights = torch.ones(1)
+        beta, kl_in_reward, dynamic_num_samples = 0.04, False, False
         model = SimpleNamespace(training=True)
         orms: ClassVar[dict[str, Any]] = {}
 
@@ -229,6 +230,16 @@ def test_ms_swift_gets_advantages_by_task(swift: Any, tmp_path: Path) -> None:
     columns = {name: [row.get(name) for row in ROWS] for name in ("problem_type", "data_type", "options")}
     responses = [wrap("so", "B"), wrap("so", '{"time": [1.0, 2.0]}')]
     assert swift.orms["onethinker"]()(responses, solution=[row["answer"] for row in ROWS], **columns)[0] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"), [("kl_in_reward", "know rewards only"), ("dynamic_num_samples", "count each of them as a try")]
+)
+def test_ms_swift_is_told_what_the_advantages_leave_out(swift: Any, tmp_path: Path, setting: str, told: str) -> None:
+    trainer = swift(tmp_path)
+    setattr(trainer, setting, True)
+    with pytest.raises(OneThinkerError, match=told):
+        trainer._compute_advantages(samples(), torch.ones(4, 1), [])
 
 
 def test_ms_swift_checkpoints_hold_the_moments(swift: Any, tmp_path: Path) -> None:

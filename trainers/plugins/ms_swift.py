@@ -17,6 +17,7 @@ from accelerate.utils import gather_object
 from swift.rewards import ORM, orms  # type: ignore[import-not-found]
 from swift.rlhf_trainers.grpo_trainer import GRPOTrainer  # type: ignore[import-not-found]
 
+from corpus.errors import OneThinkerError
 from trainers.plugins.bridge import estimator, restore, save, scored, task_of
 
 _theirs = GRPOTrainer._compute_advantages
@@ -40,7 +41,15 @@ class OneThinkerReward(ORM):  # type: ignore[misc]
 def compute_advantages(
     self: Any, samples: Any, rewards_per_func: torch.Tensor, batch_encoded_inputs: Any
 ) -> torch.Tensor:
-    """All ranks' advantages, as ms-swift wants them: its own way first, for its metrics, then ours in their place."""
+    """All ranks' advantages, as ms-swift wants them: its own way first, for its metrics, then ours in their place.
+
+    Raises OneThinkerError for what ours would leave out in silence: a KL penalty within the reward, and a trajectory
+    that is trained on as several rows.
+    """
+    if self.kl_in_reward and self.beta:
+        raise OneThinkerError("--kl_in_reward true with --beta above 0: these advantages know rewards only; drop one")
+    if self.dynamic_num_samples:
+        raise OneThinkerError("a rollout of several rows for one trajectory would count each of them as a try")
     theirs = _theirs(self, samples, rewards_per_func, batch_encoded_inputs)
     tasks = gather_object([task_of(sample.extra) for sample in samples])
     groups = gather_object([sample.extra["sample_id"] for sample in samples])
