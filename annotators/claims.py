@@ -1,11 +1,12 @@
 """Claims: two workers, on one machine or many, never buy the same trace.
 
-A worker claims a batch of jobs in one transaction before it asks. A claim holds as long as its run lives: those of a
-run that ended or crashed are void, and nothing needs to be taken back.
+A worker claims a batch of jobs in one transaction before it asks. A claim holds as long as its run lives, and then
+until what its journal holds is in the lake; after that it is void, and nothing needs to be taken back.
 """
 
 from collections.abc import Sequence
 
+from annotators.ledger import journal_folder, replay
 from annotators.parts import pending
 from annotators.plan import Job
 from corpus.runs import Run
@@ -14,15 +15,20 @@ from corpus.runs import Run
 def take(run: Run, jobs: Sequence[Job]) -> list[Job]:
     """Those of the jobs that nobody else holds and whose trace nobody has bought meanwhile, now claimed by `run`."""
     wanted = [(job, *job.ids) for job in jobs]
+    replay(run.corpus)  # of workers that died since this one began
     with run.transaction(f"claim {len(jobs)} traces") as tx:
         # Under the transaction's lock: what another worker committed before is seen, and nobody commits in between.
+        # The journals come first: one that is gone by now has its rows in the lake that is looked at next.
+        journals = [path.parent.name for path in journal_folder(run.corpus).glob("*/lock")]
         gone = run.corpus.sql(
             """select c.trace_id from claims c join runs r using (run_id)
-               where c.trace_id in (select unnest($claims)) and r.status = 'running' and c.run_id <> $me
+               where c.trace_id in (select unnest($claims)) and c.run_id <> $me
+                     and (r.status = 'running' or c.run_id in (select unnest($journals)))
                union select trace_id from traces where trace_id in (select unnest($now))""",
             {
                 "claims": [claim_id for _, _, claim_id in wanted],
                 "me": run.run_id,
+                "journals": journals,
                 "now": [trace_id for _, trace_id, _ in wanted],
             },
         ).fetchall()

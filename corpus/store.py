@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-from filelock import FileLock
 
 from corpus.errors import OneThinkerError
 from corpus.location import Location, told_as_ours
@@ -44,7 +43,7 @@ class Corpus:
         self.lake_snapshot = lake_snapshot
         self._reader = location.connect(read_only=True, lake_snapshot=lake_snapshot)
         self._writer: duckdb.DuckDBPyConnection | None = None
-        self._lock = FileLock(self.root / "write.lock")  # excludes threads as well: each opens the file for itself
+        self._lock = location.write_lock()
         self._opening = threading.Lock()
         self._reader.execute("create table live_runs (run_id varchar)")
         missing = location.missing_tables(self._reader)
@@ -62,9 +61,12 @@ class Corpus:
             self._reader.execute(f"create view {name} as {query}")
 
     @classmethod
-    def create(cls, url: str | Path) -> "Corpus":
-        """Make an empty corpus at `url` and open it. Raises OneThinkerError where something is there already."""
-        location = Location.of(url)
+    def create(cls, url: str | Path, *, catalog: str | None = None) -> "Corpus":
+        """Make an empty corpus at `url` and open it; its catalog is a file in it, or `postgres:dbname=… host=…`.
+
+        Raises OneThinkerError where something is there already.
+        """
+        location = Location.of(url, catalog)
         location.create()
         return cls(location)
 
@@ -131,7 +133,6 @@ class Corpus:
         """One commit over several tables: all of the block's appends, or none if it is left by an exception."""
         if self.lake_snapshot is not None:
             raise OneThinkerError("this corpus is open as it stood at a snapshot; open it without `at` to write")
-        # One writer at a time: SQLite's "database is locked" is beyond any time-out or retry count (measured).
         with self._lock:
             writer = self._writing()
             writer.execute("begin")
@@ -161,7 +162,8 @@ class Corpus:
         By default DuckDB has a thread for each processor, each with buffers of its own, keeps what it has read, and
         returns what it has freed when there is more to do.
         """
-        connections = self._reader, self._writing()
+        # Cursors: another thread may be reading what its own statement gave, or be in the midst of a transaction.
+        connections = self._reader.cursor(), self._writing().cursor()
         for connection in connections:
             for name, value in _SPARING.items():
                 connection.execute(f"set {name} = {value}")

@@ -10,9 +10,9 @@ from corpus import Corpus
 from corpus.ids import digest
 
 
-def questions(root: Path, n: int, kinds: str = "t", media: int = 4) -> Corpus:
+def questions(root: Path, n: int, kinds: str = "t", media: int = 4, catalog: str | None = None) -> Corpus:
     """A corpus of `n` multiple-choice samples; `kinds` go round: t words only, i an image, v a video."""
-    corpus = Corpus.create(root)
+    corpus = Corpus.create(root, catalog=catalog)
     made = {
         kind: [corpus.media.add(medium(root.parent, kind, i)).row() for i in range(media)]
         for kind in set(kinds) - {"t"}
