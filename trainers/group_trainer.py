@@ -330,6 +330,7 @@ def build(snapshot: Snapshot, config: RlConfig) -> GroupTrainer:
         loss_type=AGGREGATIONS[config.aggregation],
         importance_sampling_level=config.importance,
         scale_rewards="none",  # advantages are ours
+        dataloader_num_workers=0,  # a row is text until the trainer decodes its media, in `workers` threads
         mask_truncated_completions=False,
         **engine,
     )

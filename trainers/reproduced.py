@@ -30,10 +30,13 @@ class Results:
     shares: dict[str, dict[int, ByTask]] = field(default_factory=dict)
     rows: dict[str, dict[int, ByTask]] = field(default_factory=dict)
     curves: dict[str, dict[int, Curve]] = field(default_factory=dict)
-    seconds: float = 0.0
+    seconds: float = 0.0  # of all trainings and measurements together, whichever ran side by side
 
-    def add(self, arm: str, seed: int, rewards: Mapping[str, float], curves: Mapping[str, Curve]) -> None:
+    def add(
+        self, arm: str, seed: int, rewards: Mapping[str, float], curves: Mapping[str, Curve], seconds: float = 0.0
+    ) -> None:
         """An arm's outcome under one seed; `curves` are those of its RL run, none for SFT."""
+        self.seconds += seconds
         self.rewards.setdefault(arm, {})[seed] = dict(rewards) | {MEAN: mean(rewards.values())}
         if curves:
             self.shares.setdefault(arm, {})[seed] = _parts(curves, "/share")

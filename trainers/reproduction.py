@@ -4,10 +4,11 @@ The model is made from scratch, learns the form of answers by SFT on the world's
 estimator from the same start, with several seeds. What comes out is told whatever it is (`reproduced.py`).
 """
 
+import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean
@@ -15,6 +16,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from corpus import Corpus
+from corpus.errors import OneThinkerError
 from corpus.ids import digest
 from corpus.ingest import ingest
 from corpus.location import MARK
@@ -33,20 +35,27 @@ if TYPE_CHECKING:
 
 TEACHER = "world:truth"  # not a model: the world knows its answers
 WHOLE, FEWER = "world", "world-without"
+ASKED = 16  # questions at a time, when rewards are measured
+PLAN = "plan.json"  # in the folder of a reproduction: what was begun there
 
 
 @settings
 @dataclass(frozen=True)
 class Plan:
-    """What is run. `removed` is the problem_type that the transfer run does without; `processes` train side by side."""
+    """What is run. `removed` is the problem_type that the transfer run does without; `processes` train side by side.
+
+    `families` are those whose answers are short: a step takes seconds on a laptop because none is longer than forty
+    tokens, where a track takes two hundred.
+    """
 
     seeds: int = 3
-    sft_steps: int = 300
-    rl_steps: int = 60
-    per_family: int = 6
+    sft_steps: int = 200
+    rl_steps: int = 40
+    per_family: int = 12
+    families: tuple[str, ...] = ("image QA", "video QA", "temporal grounding", "spatial grounding")
     prompts: int = 8
     generations: int = 8
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-3
     temperature: float = 1.0
     estimators: tuple[str, ...] = ("grpo", "dr_grpo", "ema_grpo", "gdpo", "g2rpo")
     removed: str = "temporal grounding"
@@ -64,7 +73,7 @@ class Plan:
 class Outcome:
     """What one training came to: the model, its rewards on every question by task key, and its curves by metric."""
 
-    model: Path
+    model: str
     rewards: dict[str, float]
     curves: dict[str, list[tuple[int, float]]]
     seconds: float
@@ -73,50 +82,82 @@ class Outcome:
 def reproduce(out: Path, plan: Plan, world: Path) -> Results:
     """Run the plan in the folder `out`, from the world's questions at `world`; writes results.json, .md and .svg there.
 
-    Every training is a run in `out/corpus`. Raises what training raises.
+    Every training is a run in `out/corpus`. Run again, it goes on with the trainings that are not done. Raises
+    OneThinkerError where the folder holds a reproduction by another plan, and what training raises.
     """
+    _begun(out, plan)
     with _corpus(out / "corpus", world) as corpus:
-        _frozen(corpus, WHOLE, None)
-        _frozen(corpus, FEWER, plan.removed)
-    results, started = Results(plain(plan)), perf_counter()
+        for name, without in ((WHOLE, None), (FEWER, plan.removed)):
+            if name not in {snapshot.name for snapshot in corpus.snapshots.list()}:
+                _frozen(corpus, name, plan.families, without)
+    results = Results(plain(plan))
     with ProcessPoolExecutor(plan.processes, get_context("spawn")) as pool:
         taught = {pool.submit(taught_by_sft, out, plan, seed): seed for seed in range(plan.seeds)}
         rewarded: dict[Future[Outcome], tuple[str, int]] = {}
         for done in as_completed(taught):
             seed = taught[done]
-            results.add("sft", seed, done.result().rewards, {})
+            results.add("sft", seed, done.result().rewards, {}, done.result().seconds)
             for arm in plan.arms:
                 rewarded[pool.submit(taught_by_rl, out, plan, arm, done.result().model, seed)] = (arm, seed)
         for done in as_completed(rewarded):
-            arm, seed = rewarded[done]
-            results.add(arm, seed, done.result().rewards, done.result().curves)
-            print(f"{arm}, seed {seed}: {done.result().seconds:.0f} s", file=sys.stderr)
-            results.seconds = perf_counter() - started
+            (arm, seed), outcome = rewarded[done], done.result()
+            results.add(arm, seed, outcome.rewards, outcome.curves, outcome.seconds)
+            print(f"{arm}, seed {seed}: {outcome.seconds:.0f} s", file=sys.stderr)
             write(results, out)
     return results
 
 
 def taught_by_sft(out: Path, plan: Plan, seed: int) -> Outcome:
     """A tiny model of its own for the seed, after SFT on the world's answers."""
-    started = perf_counter()
-    with one_thread(), Corpus.open(out / "corpus") as corpus:
+
+    def train(corpus: Corpus) -> tuple[Path, RlConfig]:
         whole = corpus.snapshots.get(WHOLE)
         tiny = fresh(whole, out / f"tiny-{seed}", seed=seed)
         model = train_sft(corpus, cold_start(whole, tiny, out / f"sft-{seed}", steps=plan.sft_steps, seed=seed))
-        config = _rl(whole, model, out / "measured", plan, "ema_grpo", seed)
-        return _outcome(corpus, model, rewards_of(model, whole, config), started)
+        return model, _rl(whole, model, out / "measured", plan, "ema_grpo", seed)
+
+    return _once(out, f"sft-{seed}", train)
 
 
-def taught_by_rl(out: Path, plan: Plan, arm: str, start: Path, seed: int) -> Outcome:
+def taught_by_rl(out: Path, plan: Plan, arm: str, start: str, seed: int) -> Outcome:
     """The model that SFT left in `start`, after RL as one of the plan's arms does it."""
-    started = perf_counter()
-    estimator, name = plan.arms[arm]
-    with one_thread(), Corpus.open(out / "corpus") as corpus:
-        whole = corpus.snapshots.get(WHOLE)
+    estimator, snapshot = plan.arms[arm]
+    name = f"{arm.replace(' ', '-')}-{seed}"
+
+    def train(corpus: Corpus) -> tuple[Path, RlConfig]:
         # Every arm may say as much as all tasks need, also the one that goes without one of them.
-        config = _rl(whole, start, out / f"{arm.replace(' ', '-')}-{seed}", plan, estimator, seed)
-        model = train_rl(corpus, replace(config, snapshot=corpus.snapshots.get(name).ref))
-        return _outcome(corpus, model, rewards_of(model, whole, config), started)
+        config = _rl(corpus.snapshots.get(WHOLE), Path(start), out / name, plan, estimator, seed)
+        return train_rl(corpus, replace(config, snapshot=corpus.snapshots.get(snapshot).ref)), config
+
+    return _once(out, name, train)
+
+
+def _once(out: Path, name: str, train: Callable[[Corpus], tuple[Path, RlConfig]]) -> Outcome:
+    """Train and measure the model, or read what came of it when that was done before."""
+    path = out / "outcomes" / f"{name}.json"
+    if path.is_file():
+        return Outcome(**json.loads(path.read_text()))
+    started = perf_counter()
+    with one_thread(), Corpus.open(out / "corpus") as corpus:
+        model, config = train(corpus)
+        rewards = rewards_of(model, corpus.snapshots.get(WHOLE), config)
+        curves = curves_of(corpus, told_by(model)["run_id"])
+    outcome = Outcome(str(model), rewards, curves, perf_counter() - started)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(outcome)))
+    return outcome
+
+
+def _begun(out: Path, plan: Plan) -> None:
+    """Note the plan in the folder; more seeds may come later, and other processes, nothing else."""
+    path, free = out / PLAN, ("seeds", "processes")
+    told = json.loads(json.dumps(plain(plan)))
+    before = json.loads(path.read_text()) if path.is_file() else told
+    other = [name for name, value in told.items() if name not in free and before.get(name) != value]
+    if other:
+        raise OneThinkerError(f"{out} holds a reproduction with another {', '.join(other)}; choose another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(told, indent=1) + "\n")
 
 
 def rewards_of(model: Path, snapshot: "Snapshot", config: RlConfig) -> dict[str, float]:
@@ -125,12 +166,13 @@ def rewards_of(model: Path, snapshot: "Snapshot", config: RlConfig) -> dict[str,
 
     from trainers.group_trainer import build
 
-    trainer = build(snapshot, replace(config, model=replace(config.model, name=str(model)), online_filter=None))
+    size = ASKED * config.generations
+    asking: dict[str, Any] = {"model": replace(config.model, name=str(model)), "online_filter": None, "prompts": ASKED}
+    trainer = build(snapshot, replace(config, **asking, per_device=size))
     trainer.model.eval()
     torch.manual_seed(config.seed)
     earned: dict[str, list[float]] = {}
     rows = [one["row"] for one in trainer.train_dataset for _ in range(config.generations)]
-    size = config.prompts * config.generations
     for first in range(0, len(rows), size):
         for one in trainer.part(rows[first : first + size]).judged:
             if one.reward is not None:
@@ -146,14 +188,8 @@ def _rl(snapshot: "Snapshot", start: Path, output: Path, plan: Plan, estimator: 
         "generations": plan.generations,
         "learning_rate": plan.learning_rate,
         "temperature": plan.temperature,
-        "kl": 0.001,
     }
     return reinforcement(snapshot, start, output, steps=plan.rl_steps, seed=seed, **told)
-
-
-def _outcome(corpus: Corpus, model: Path, rewards: Mapping[str, float], started: float) -> Outcome:
-    curves = curves_of(corpus, told_by(model)["run_id"])
-    return Outcome(model, dict(rewards), curves, perf_counter() - started)
 
 
 def _corpus(root: Path, world: Path) -> Corpus:
@@ -184,11 +220,12 @@ def _traces(rows: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
     ]
 
 
-def _frozen(corpus: Corpus, name: str, without: str | None) -> "Snapshot":
+def _frozen(corpus: Corpus, name: str, families: Sequence[str], without: str | None) -> "Snapshot":
     picks = corpus.sql(
         "select sample_id, trace_id from traces join samples using (sample_id) "
-        "where problem_type is distinct from ? order by trace_id",
-        [without],
+        "where task in (select unnest(?)) and problem_type is distinct from ? order by trace_id",
+        [list(families), without],
     ).to_arrow_table()
-    with corpus.run("select", {"name": name, "without": without}) as run:
-        return corpus.snapshots.freeze(name, picks, profile="strict", recipe=f"without: {without}\n", run=run)
+    with corpus.run("select", {"name": name, "families": list(families), "without": without}) as run:
+        recipe = f"families: {', '.join(families)}\nwithout: {without}\n"
+        return corpus.snapshots.freeze(name, picks, profile="strict", recipe=recipe, run=run)

@@ -12,9 +12,10 @@ def reproduce(
     *,
     out: Out = Path("reproduction"),
     seeds: Annotated[int, Parameter(help="Repetitions; intervals are over these.")] = 3,
-    sft_steps: Annotated[int, Parameter(help="Steps of the SFT cold start.")] = 150,
-    rl_steps: Annotated[int, Parameter(help="Steps of each RL run.")] = 60,
-    per_family: Annotated[int, Parameter(help="Questions drawn for each of the ten task families.")] = 6,
+    sft_steps: Annotated[int, Parameter(help="Steps of the SFT cold start.")] = 200,
+    rl_steps: Annotated[int, Parameter(help="Steps of each RL run.")] = 40,
+    per_family: Annotated[int, Parameter(help="Questions of each of the four families that are learnt.")] = 12,
+    processes: Annotated[int, Parameter(help="Trainings side by side, each on one processor.")] = 2,
 ) -> None:
     """Train a tiny Qwen3-VL from scratch under five estimators; leaves tables and curves, and every run in OUT/corpus.
 
@@ -27,7 +28,7 @@ def reproduce(
     from trainers.reproduction import Plan
     from trainers.reproduction import reproduce as run
 
-    plan = Plan(seeds=seeds, sft_steps=sft_steps, rl_steps=rl_steps, per_family=per_family)
+    plan = Plan(seeds=seeds, sft_steps=sft_steps, rl_steps=rl_steps, per_family=per_family, processes=processes)
     run(out, plan, write_world(out / "world", seed=0, per_family=per_family))
     print((out / "results.md").read_text())
     print(f"curves: {out / 'results.svg'}   every run: onethinker sql 'from runs' --corpus {out / 'corpus'}")
