@@ -19,7 +19,6 @@ from rich.text import Text
 REDRAW_S = 0.5
 PLAIN_LINE_S = 10.0
 RECENT_S = 15.0  # that rates are taken over
-_ROWS = ("flags", "rejects", "faults")
 
 
 class Verifier(Protocol):
@@ -84,10 +83,8 @@ class Speed:
 
 def line(glimpse: Glimpse, rates: Rates, seconds: float) -> str:
     """The state in one line, for logs."""
-    counts = [f"{name} {n:,}" for row in _ROWS for name, n in getattr(glimpse, row).most_common()]
-    return "  ".join(
-        [f"annotate: {glimpse.done:,}/{glimpse.total:,} in {clock(seconds)}", *_facts(glimpse, rates), *counts]
-    )
+    head = f"annotate: {glimpse.done:,}/{glimpse.total:,} in {clock(seconds)}"
+    return "  ".join([head, *_facts(glimpse, rates), *_otherwise(glimpse)])
 
 
 def render(glimpse: Glimpse, rates: Rates, seconds: float) -> RenderableType:
@@ -99,13 +96,17 @@ def render(glimpse: Glimpse, rates: Rates, seconds: float) -> RenderableType:
         f"{glimpse.done:,} of {glimpse.total:,}",
         clock(seconds),
     )
-    told = [Text("  " + "  ·  ".join(_facts(glimpse, rates)))]
-    for row in _ROWS:
-        counted: Counter[str] = getattr(glimpse, row)
-        if counted:
-            words = ", ".join(f"{name} {n:,}" for name, n in counted.most_common())
-            told.append(Text(f"  {row}: {words}", overflow="ellipsis", no_wrap=True))
-    return Group(head, *told)
+    facts = Text("  " + "  ·  ".join(_facts(glimpse, rates)))
+    return Group(head, facts, *(Text(f"  {told}", overflow="ellipsis", no_wrap=True) for told in _otherwise(glimpse)))
+
+
+def _otherwise(glimpse: Glimpse) -> list[str]:
+    counted = {"odd": glimpse.flags, "rejected": glimpse.rejects, "tried again": glimpse.faults}
+    return [
+        f"{name}: " + ", ".join(f"{reason} {n:,}" for reason, n in counts.most_common())
+        for name, counts in counted.items()
+        if counts
+    ]
 
 
 def _facts(glimpse: Glimpse, rates: Rates) -> list[str]:
