@@ -27,13 +27,11 @@ def padded(rows: Sequence[Encoded], pad_id: int, *, side: str = "right") -> dict
     longest = max(len(row) for row in rows)
 
     def filled(name: str, value: int) -> torch.Tensor:
-        out = torch.full((len(rows), longest), value, dtype=torch.long)
+        out = np.full((len(rows), longest), value, dtype=np.int64)
         for i, row in enumerate(rows):
-            values = torch.tensor(getattr(row, name) if name else [1] * len(row))
-            out[i, : len(row)] = values if side == "right" else out[i, : len(row)]
-            if side == "left":
-                out[i, longest - len(row) :] = values
-        return out
+            place = slice(len(row)) if side == "right" else slice(longest - len(row), longest)
+            out[i, place] = getattr(row, name) if name else 1
+        return torch.from_numpy(out)
 
     batch = {
         "input_ids": filled("ids", pad_id),
@@ -46,13 +44,24 @@ def padded(rows: Sequence[Encoded], pad_id: int, *, side: str = "right") -> dict
 
 def joined(pixels: "Iterator[Mapping[str, torch.Tensor]]") -> dict[str, "torch.Tensor"]:
     """The pixels of several rows behind each other, under the model's own names."""
-    import torch
-
     found: dict[str, list[torch.Tensor]] = {}
     for row in pixels:
         for name, value in row.items():
             found.setdefault(name, []).append(value)
-    return {name: torch.cat(values) for name, values in found.items()}
+    return {name: _behind_each_other(values) for name, values in found.items()}
+
+
+def _behind_each_other(parts: list["torch.Tensor"]) -> "torch.Tensor":
+    """The parts as one tensor; nothing is copied where they lie so already, as those of one processor call do."""
+    import torch
+
+    first, end = parts[0], parts[0].storage_offset()
+    memory = first.untyped_storage().data_ptr()
+    for part in parts:
+        if not part.is_contiguous() or part.storage_offset() != end or part.untyped_storage().data_ptr() != memory:
+            return torch.cat(parts)
+        end += part.numel()
+    return first.as_strided((sum(map(len, parts)), *first.shape[1:]), first.stride())
 
 
 @dataclass
