@@ -14,6 +14,8 @@ from typing import Any
 
 from rapidfuzz.distance import LCSseq, Levenshtein
 
+from corpus.task import MAX_ANSWER_CHARACTERS, Unparsed
+
 _NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]+")
 # Scripts written without spaces: there one character is taken for one word.
 _UNSPACED = (
@@ -92,6 +94,15 @@ def released_word_errors(truth: str, answer: str) -> float:
 def normalised(text: str) -> str:
     """A text as strict comparison sees it: NFKC, case folded, white space runs as one blank."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def plain_text(text: str) -> str:
+    """An answer in words, normalised; raises Unparsed for one that is empty or longer than any honest one."""
+    if len(text) > MAX_ANSWER_CHARACTERS:
+        raise Unparsed("answer_too_long")
+    if found := normalised(text):
+        return found
+    raise Unparsed("empty_answer")
 
 
 def words(text: str) -> list[str]:

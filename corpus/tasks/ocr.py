@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from corpus.answers.overlap import edit_error, normalised, released_word_errors, words
-from corpus.task import MAX_ANSWER_CHARACTERS, Batch, Example, Scores, Task, Unparsed, modality
+from corpus.answers.overlap import edit_error, plain_text, released_word_errors, words
+from corpus.task import Batch, Example, Scores, Task, modality
 
 READ_AT_LEAST = 0.5  # of the characters; what gets fewer right has not read the text
 
@@ -34,12 +34,7 @@ class Ocr(Task):
 
     def read(self, text: str, data_type: str) -> str:
         """The text, normalised."""
-        if len(text) > MAX_ANSWER_CHARACTERS:
-            raise Unparsed("answer_too_long")
-        text = normalised(text)
-        if not text:
-            raise Unparsed("empty_answer")
-        return text
+        return plain_text(text)
 
     def paper(self, batch: Batch) -> Scores:
         """1 − word error rate over white space."""

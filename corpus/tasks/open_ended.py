@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from corpus.answers.overlap import counted_words, normalised, rouge, rouge_of_tokens, words
-from corpus.task import MAX_ANSWER_CHARACTERS, Batch, Example, Scores, Task, Unparsed, modality
+from corpus.answers.overlap import counted_words, plain_text, rouge, rouge_of_tokens, words
+from corpus.task import Batch, Example, Scores, Task, modality
 
 SENTENCE_WORDS = 30  # up to here a truth is one statement, that a "not" more or less turns round
 _DESCRIBE = re.compile(
@@ -57,12 +57,7 @@ class OpenEnded(Task):
 
     def read(self, text: str, data_type: str) -> str:
         """The text, normalised."""
-        if len(text) > MAX_ANSWER_CHARACTERS:
-            raise Unparsed("answer_too_long")
-        text = normalised(text)
-        if not text:
-            raise Unparsed("empty_answer")
-        return text
+        return plain_text(text)
 
     def paper(self, batch: Batch) -> Scores:
         """The mean of three ROUGE F-measures, as rouge-score gives them."""
