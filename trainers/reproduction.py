@@ -50,7 +50,7 @@ class Plan:
 
     seeds: int = 3
     sft_steps: int = 200
-    rl_steps: int = 40
+    rl_steps: int = 30
     per_family: int = 12
     families: tuple[str, ...] = ("image QA", "video QA", "temporal grounding", "spatial grounding")
     prompts: int = 8

@@ -13,7 +13,7 @@ def reproduce(
     out: Out = Path("reproduction"),
     seeds: Annotated[int, Parameter(help="Repetitions; intervals are over these.")] = 3,
     sft_steps: Annotated[int, Parameter(help="Steps of the SFT cold start.")] = 200,
-    rl_steps: Annotated[int, Parameter(help="Steps of each RL run.")] = 40,
+    rl_steps: Annotated[int, Parameter(help="Steps of each RL run.")] = 30,
     per_family: Annotated[int, Parameter(help="Questions of each of the four families that are learnt.")] = 12,
     processes: Annotated[int, Parameter(help="Trainings side by side, each on one processor.")] = 2,
 ) -> None:
