@@ -161,37 +161,38 @@ class Plan:
     def jobs(self) -> Iterator["Jobs"]:
         """The jobs that are left to do, in an order that mixes tasks and is always the same."""
         with TemporaryDirectory(prefix="onethinker-plan-") as folder:
-            path = Path(folder) / "jobs.parquet"
-            self._write(path)
-            yield Jobs(self, path)
+            self._write(Path(folder))
+            yield Jobs(self, Path(folder))
 
-    def _write(self, path: Path) -> None:
+    def _write(self, folder: Path) -> None:
         s = self.settings
         columns = ", ".join(self.mode.COLUMNS)
-        limit = f"order by sample_id limit {s.limit}" if s.limit else ""
-        asks: list[list[str | None]] = [[*kind, ask.prompt_id, ask.params] for kind, ask in self.asks.items()] or [
-            [None] * 4
-        ]
+        key = "about" if "about" in self.mode.COLUMNS else "sample_id"
+        chosen = f"select {key} {self.where} order by sample_id, {key} limit {s.limit}"
+        limit = f"and {key} in ({chosen})" if s.limit else ""
+        # Written out: what has parameters DuckDB's Python client reads whole before it hands out or writes a row.
+        asks = _literal([[*kind, ask.prompt_id, ask.params] for kind, ask in self.asks.items()] or [[None] * 4])
+        whose = f"teacher = {_literal(s.teacher)} and mode = {_literal(s.mode)}"
         names = ", ".join(f"s.{column}" for column in self.mode.COLUMNS)
         # `about` sorts before all other parameters, so that canonical JSON begins with it.
         params = """'{"about":"' || s.about || '",' || asks.a[4][2:]""" if "about" in self.mode.COLUMNS else "asks.a[4]"
-        order = "s.about" if "about" in self.mode.COLUMNS else "s.sample_id"
         query = f"""
             with slice as (select {columns} {self.where} {limit}),
-                 asks as (select unnest($asks, recursive := false) as a),
+                 asks as (select unnest({asks}, recursive := false) as a),
                  past as (
                     select sample_id, prompt_id, params, attempt % {s.n} as slot, max(attempt) as last,
-                           bool_or(not coalesce(list_contains($retried, flag), false)) as done
-                    from traces where teacher = $teacher and mode = $mode and attempt is not null group by all)
-            select {names}, r.slot::int as slot, coalesce(p.last + {s.n}, r.slot)::int as attempt
+                           bool_or(not coalesce(list_contains({_literal(list(RETRIED))}, flag), false)) as done
+                    from traces where {whose} and attempt is not null group by all)
+            select {names}, r.slot::int as slot, coalesce(p.last + {s.n}, r.slot)::int as attempt, s.{key} as key,
+                   left(s.{key}, 1) as part
             from slice s join asks on asks.a[1] = s.problem_type and asks.a[2] = s.data_type
                  cross join range({s.n}) r(slot)
                  left join past p on p.sample_id = s.sample_id and p.slot = r.slot
                                  and p.prompt_id = asks.a[3] and p.params = {params}
-            where not coalesce(p.done, false) and coalesce(p.last + {s.n}, r.slot) < {s.n * (1 + s.odd_retries)}
-            order by {order}, r.slot"""
-        given = {"asks": asks or [[None] * 4], "retried": list(RETRIED), "teacher": s.teacher, "mode": s.mode}
-        self.corpus.sql(query, given).write_parquet(str(path), row_group_size=2048)
+            where not coalesce(p.done, false) and coalesce(p.last + {s.n}, r.slot) < {s.n * (1 + s.odd_retries)}"""
+        # Written in parts by the first character of the key, which are sorted as they are read: sorting a slice of
+        # 600k samples as a whole took half a gigabyte.
+        self.corpus.sql(query).write_parquet(str(folder), partition_by=["part"], row_group_size=2048)
 
     def measured(self) -> list[tuple[str, str, float, float]]:
         """Mean input and output tokens of this teacher's traces so far, by problem type and data type."""
@@ -218,25 +219,39 @@ class Plan:
         )
 
 
-class Jobs:
-    """The jobs of a plan, read from disk in batches."""
+def _literal(value: str | list[Any] | None) -> str:
+    """Text, nothing, or lists of them, as SQL."""
+    if value is None:
+        return "null::varchar"
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return f"[{', '.join(map(_literal, value))}]"
 
-    def __init__(self, plan: Plan, path: Path) -> None:
+
+class Jobs:
+    """The jobs of a plan, read from disk in batches, the same order each time."""
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
         self._plan = plan
-        self._file = pq.ParquetFile(path, memory_map=True, pre_buffer=False)  # type: ignore[no-untyped-call]
+        self._parts = sorted(folder.glob("part=*"))
+        read = (pq.read_metadata(file) for part in self._parts for file in part.glob("*.parquet"))  # type: ignore[no-untyped-call]
+        self._rows: int = sum(metadata.num_rows for metadata in read)
 
     def __len__(self) -> int:
-        return int(self._file.metadata.num_rows)
+        return self._rows
 
     def batches(self) -> Iterator[list[Job]]:
         """The jobs, some hundreds at a time."""
         s, asks = self._plan.settings, self._plan.asks
-        for batch in self._file.iter_batches(_ROWS_AT_ONCE, use_threads=False):
-            jobs = []
-            for row in batch.to_pylist():
-                slot, attempt = row.pop("slot"), row.pop("attempt")
-                jobs.append(Job(row, asks[row["problem_type"], row["data_type"]], slot, attempt, s.teacher, s.mode))
-            yield jobs
+        for part in self._parts:
+            files = str(part / "*.parquet").replace("'", "''")
+            rows = f"select * exclude (key) from read_parquet('{files}', hive_partitioning = false) order by key, slot"
+            for batch in self._plan.corpus.sql(rows).to_arrow_reader(_ROWS_AT_ONCE):
+                jobs = []
+                for row in batch.to_pylist():
+                    slot, attempt = row.pop("slot"), row.pop("attempt")
+                    jobs.append(Job(row, asks[row["problem_type"], row["data_type"]], slot, attempt, s.teacher, s.mode))
+                yield jobs
 
 
 def interleaved(prompt: str, media: list[list[Part]]) -> list[Part]:

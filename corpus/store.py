@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     from corpus.runs import Run
     from corpus.snapshots import Snapshots
 
-_SPARING = {"threads": 1, "enable_external_file_cache": "false", "allocator_background_threads": "true"}
+_SPARING = {
+    "threads": 1,
+    "enable_external_file_cache": "false",
+    "allocator_background_threads": "true",
+    "partitioned_write_flush_threshold": 8192,
+}
 Rows: TypeAlias = pa.Table | pa.RecordBatch | list[dict[str, Any]]
 
 
@@ -166,13 +171,13 @@ class Corpus:
         connections = self._reader.cursor(), self._writing().cursor()
         for connection in connections:
             for name, value in _SPARING.items():
-                connection.execute(f"set {name} = {value}")
+                connection.execute(f"set global {name} = {value}")
         try:
             yield
         finally:
             for connection in connections:
                 for name in _SPARING:
-                    connection.execute(f"reset {name}")
+                    connection.execute(f"reset global {name}")
 
     @contextmanager
     def run(self, kind: str, config: dict[str, Any]) -> Iterator["Run"]:

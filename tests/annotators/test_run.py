@@ -250,3 +250,24 @@ def test_a_lake_that_takes_no_commits_loses_nothing(
     report = annotate(corpus, teacher="openai:m")
     assert (report.replayed, len(provider.asked)) == (30, asked), "the journal is replayed, nothing is bought again"
     assert corpus.sql("select count(*) from traces").fetchone() == (30,)
+
+
+def test_quotes_in_a_name_and_a_limit_keep_their_meaning(tmp_path: Path, provider: Provider) -> None:
+    corpus = questions(tmp_path / "corpus", 40)
+    given = {"teacher": "openai:it's", "address": "o'clock", "n": 2}
+    assert annotate(corpus, limit=7, **given).traces == 14
+    first = corpus.sql("select distinct sample_id from traces order by 1").fetchall()
+    assert first == corpus.sql("select sample_id from samples order by 1 limit 7").fetchall()
+    assert annotate(corpus, limit=7, **given).message == "nothing is left to ask"
+    assert annotate(corpus, **given).traces == 66
+
+
+def test_the_jobs_of_a_plan_come_in_the_order_of_their_samples(tmp_path: Path) -> None:
+    from annotators.plan import Plan
+
+    plan = Plan(questions(tmp_path / "corpus", 300), Settings(teacher="openai:m", n=2), "here")
+    with plan.jobs() as jobs:
+        for _ in range(2):
+            told = [(job.sample["sample_id"], job.slot) for batch in jobs.batches() for job in batch]
+            assert told == sorted(told)
+            assert len(told) == len(jobs) == 600
