@@ -153,6 +153,21 @@ def engine(root: Path, requests: int, concurrency: int, kind: str) -> None:
         assert done.traces == requests, done
 
 
+def verified(root: Path, requests: int, concurrency: int, kind: str) -> None:
+    """And with the traces verified as they arrive, as the command does it unless told otherwise."""
+    from annotators import annotate
+    from annotators.memory import do_without
+    from corpus import Corpus
+    from filters import Alongside
+
+    do_without("pandas")
+    with Corpus.open(root) as corpus:
+        annotate(corpus, teacher="openai:warm", limit=1)
+        with reported(requests), Alongside(corpus) as beside:
+            annotate(corpus, teacher="openai:m", concurrency=concurrency, limit=requests, verifier=beside)
+        assert beside.verified == requests
+
+
 def question(i: int) -> dict[str, object]:
     """A sample's words, of the length that such questions have."""
     return {
@@ -243,7 +258,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    roles = {"bare": bare, "floor": floor, "engine": engine}
+    roles = {"bare": bare, "floor": floor, "engine": engine, "verified": verified}
     if len(sys.argv) > 2 and sys.argv[1] in roles:
         roles[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
     elif len(sys.argv) > 2 and sys.argv[1] == "serve":

@@ -4,7 +4,8 @@
 
 First one process imports what a run needs, one thing after another, and says how much each adds. Then whole runs, each
 in a fresh process against the provider of `benchmarks.annotate`: `floor` is the SDK with no line of ours, `engine` a
-run as the command does it. Resident memory counts the code of shared libraries as far as it was touched, which other
+run as the command does it with `--no-verify`, `verified` one whose traces are verified as they arrive (the CPU of its
+workers is not in it). Resident memory counts the code of shared libraries as far as it was touched, which other
 processes share and the system may drop; `private` is the rest.
 """
 
@@ -79,15 +80,16 @@ def main() -> None:
         make_corpus(Path(folder) / "corpus", 10, "text")
         sys.stdout.flush()
         subprocess.run([sys.executable, "-m", "benchmarks.annotate_memory", "--steps", f"{folder}/corpus"], check=True)
-    print("\nat the peak, in MB                    requests  resident  private  with workers   CPU ms")
+    print("\nat the peak, in MB                    requests  resident  private  with workers    CPU ms")
     for kind, concurrency in SETTINGS:
         for requests in given.requests if (kind, concurrency) == SETTINGS[0] else given.requests[:1]:
-            for what in ("floor", "engine"):
-                if what == "floor" and (requests != given.requests[0] or kind == "large image"):
-                    continue
+            sides = ["engine"]
+            if requests == given.requests[0]:
+                sides = ["floor"] * (kind != "large image") + sides + ["verified"] * (kind == "text")
+            for what in sides:
                 told = measure(what, requests, concurrency, kind, 0)
                 print(
-                    f"{what:7} {kind:12} {concurrency:4} in flight {requests:11,} {told['peak_mb']:9.0f} "
+                    f"{what:8} {kind:12} {concurrency:4} in flight {requests:11,} {told['peak_mb']:9.0f} "
                     f"{told['private_mb']:8.0f} {told['family_mb']:13.0f} {told['cpu_ms']:8.2f}",
                     flush=True,
                 )
