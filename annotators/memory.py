@@ -45,10 +45,17 @@ class _Absent(MetaPathFinder):
             raise ModuleNotFoundError(f"{name} is not wanted in this process", name=name)
 
 
-def do_without(package: str) -> None:
-    """Let this process never import a package: for commands, not for programs that may want it afterwards.
+@contextmanager
+def without(package: str) -> Iterator[None]:
+    """Within the block this process does not import a package: for commands, not for programs of other threads.
 
     DuckDB and Arrow import pandas (34 MB) at the first Python list they see, to ask whether it is one of its kinds.
     """
+    absent = _Absent(package)
     if package not in sys.modules:
-        sys.meta_path.insert(0, _Absent(package))
+        sys.meta_path.insert(0, absent)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):
+            sys.meta_path.remove(absent)

@@ -44,13 +44,12 @@ def steps(root: Path) -> None:
 
     asyncio.run(connect())
     step("the SDK, its aiohttp transport, a client")
-    from annotators.memory import do_without
+    from annotators.memory import without
 
     import duckdb  # isort: skip
 
     assert duckdb
     step("numpy, DuckDB, Arrow")
-    do_without("pandas")
     import annotators
     from corpus.tasks import tasks
 
@@ -59,7 +58,7 @@ def steps(root: Path) -> None:
     step("the rest of corpus and annotators, the tasks")
     from corpus import Corpus
 
-    with Corpus.open(root) as corpus:
+    with without("pandas"), Corpus.open(root) as corpus:
         corpus.sql("select count(*) from samples where sample_id = ?", [""]).fetchall()
         step("a corpus open for reading: DuckLake, its SQLite catalog")
         corpus.append("claims", [{"trace_id": "a", "run_id": "b"}])

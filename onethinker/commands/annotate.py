@@ -31,16 +31,14 @@ def annotate(
         Score the traces as they arrive (profile strict), so that the view says how many are kept; `onethinker verify`
         finds nothing left to do then.
     """
-    from annotators.memory import do_without
-
-    do_without("pandas")
     import pyarrow as pa
 
     from annotators import annotate as annotate_corpus
+    from annotators.memory import without
     from filters.alongside import Alongside
 
     alongside = None
-    with Corpus.open(corpus) as opened:
+    with without("pandas"), Corpus.open(corpus) as opened:
         if verify and not settings.dry_run and settings.mode != "judge":
             with Alongside(opened) as alongside:
                 report = annotate_corpus(opened, settings, verifier=alongside)
