@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -241,17 +242,22 @@ class Jobs:
         return self._rows
 
     def batches(self) -> Iterator[list[Job]]:
-        """The jobs, some hundreds at a time."""
+        """The jobs, a thousand at a time."""
         s, asks = self._plan.settings, self._plan.asks
+        rows = self._read()
+        while batch := list(islice(rows, _ROWS_AT_ONCE)):
+            jobs = []
+            for row in batch:
+                slot, attempt = row.pop("slot"), row.pop("attempt")
+                jobs.append(Job(row, asks[row["problem_type"], row["data_type"]], slot, attempt, s.teacher, s.mode))
+            yield jobs
+
+    def _read(self) -> Iterator[dict[str, Any]]:
         for part in self._parts:
             files = str(part / "*.parquet").replace("'", "''")
             rows = f"select * exclude (key) from read_parquet('{files}', hive_partitioning = false) order by key, slot"
             for batch in self._plan.corpus.sql(rows).to_arrow_reader(_ROWS_AT_ONCE):
-                jobs = []
-                for row in batch.to_pylist():
-                    slot, attempt = row.pop("slot"), row.pop("attempt")
-                    jobs.append(Job(row, asks[row["problem_type"], row["data_type"]], slot, attempt, s.teacher, s.mode))
-                yield jobs
+                yield from batch.to_pylist()
 
 
 def interleaved(prompt: str, media: list[list[Part]]) -> list[Part]:

@@ -268,6 +268,8 @@ def test_the_jobs_of_a_plan_come_in_the_order_of_their_samples(tmp_path: Path) -
     plan = Plan(questions(tmp_path / "corpus", 300), Settings(teacher="openai:m", n=2), "here")
     with plan.jobs() as jobs:
         for _ in range(2):
-            told = [(job.sample["sample_id"], job.slot) for batch in jobs.batches() for job in batch]
+            batches = list(jobs.batches())
+            told = [(job.sample["sample_id"], job.slot) for batch in batches for job in batch]
             assert told == sorted(told)
+            assert len(batches) == 1, "a claim takes a transaction: few are made"
             assert len(told) == len(jobs) == 600
