@@ -79,8 +79,7 @@ def report(results: Results) -> str:
     trained = [arm for arm in results.rewards if arm != START]
     estimators = [arm for arm in trained if not arm.startswith("without ")]
     ordered = {arm: results.rewards[arm] for arm in (START, *trained) if arm in results.rewards}
-    first = results.rows.get(BASELINE) or next(iter(results.rows.values()), {})
-    shares = {"responses": first} | {arm: results.shares[arm] for arm in estimators}
+    shares = {"responses": _rows(results)} | {arm: results.shares[arm] for arm in estimators}
     parts = [
         table("mean reward after training", ordered),
         table("above SFT alone", differences(results, START, trained), signed=True),
@@ -99,7 +98,8 @@ def report(results: Results) -> str:
 def drawn(results: Results) -> str:
     """Reward over the steps, each task's reward after training, and each task's share of the gradient, as one SVG."""
     curves = {arm: _smoothed(list(seeds.values())) for arm, seeds in results.curves.items()}
-    shares = {arm: _over_seeds(seeds) for arm, seeds in results.shares.items() if not arm.startswith("without ")}
+    shares = {"responses": _over_seeds(_rows(results))}
+    shares |= {arm: _over_seeds(seeds) for arm, seeds in results.shares.items() if not arm.startswith("without ")}
     rewards = {arm: _over_seeds(seeds) for arm, seeds in results.rewards.items()}
     return panels(
         [
@@ -134,6 +134,11 @@ def _of_others(by_task: ByTask, removed: str) -> ByTask:
     """A task's numbers with the mean over the tasks that are not `removed`."""
     told = {task: value for task, value in by_task.items() if task != MEAN}
     return told | {MEAN + " kept": mean(value for task, value in told.items() if task != removed)}
+
+
+def _rows(results: Results) -> dict[int, ByTask]:
+    """Each task's part of the responses where all tasks are trained, which is the same for every estimator."""
+    return results.rows.get(BASELINE) or next(iter(results.rows.values()), {})
 
 
 def _smoothed(seeds: Sequence[Curve]) -> Curve:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT, MARGIN, COLUMNS = 360, 200, 36, 3
-LABELS = 46  # pixels more below a plot of bars, for the names of its groups
-COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#7f7f7f")  # colour-blind people too
+LABELS = 16  # pixels more below a plot of bars, for the names of its groups
+COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#7f7f7f", "#bcbd22")
 
 Curve = Sequence[tuple[float, float]]
 
@@ -112,10 +112,11 @@ def _ends(left: float, right: float, floor: int, width: int) -> str:
 
 
 def _names(groups: Sequence[str], across: Callable[[float], float], floor: int) -> str:
-    return "".join(
-        f'<text transform="translate({across(i):.1f},{floor + 12}) rotate(20)" font-size="9">{escape(group)}</text>'
-        for i, group in enumerate(groups)
-    )
+    told = ""
+    for i, group in enumerate(groups):
+        place = f"translate({across(i) - 24:.1f},{floor + 12}) rotate(12)"
+        told += f'<text transform="{place}" font-size="9">{escape(group)}</text>'
+    return told
 
 
 def _span(values: Sequence[float]) -> tuple[float, float]:

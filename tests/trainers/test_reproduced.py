@@ -68,7 +68,9 @@ def test_a_table_leaves_blank_what_an_arm_has_not_got() -> None:
 def test_plots_hold_a_line_for_each_arm_and_a_bar_for_each_task(results: Results) -> None:
     svg = drawn(results)
     assert svg.count("<polyline") == 3
-    assert svg.count("<rect x=") == 4 * 3 + 2 * 2  # rewards of four arms with their mean, shares of two estimators
+    assert (
+        svg.count("<rect x=") == 4 * 3 + 3 * 2
+    )  # rewards of four arms with their mean, shares of two estimators and of the rows
 
 
 def test_bars_stand_on_nought_and_hang_from_it() -> None:
