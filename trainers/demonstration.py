@@ -1,8 +1,9 @@
 """The demo's training: a tiny Qwen3-VL from scratch learns from the demo's snapshot, and its curves are drawn."""
 
 from dataclasses import dataclass
+from math import sqrt
 from pathlib import Path
-from statistics import mean
+from statistics import mean, variance
 from typing import TYPE_CHECKING
 
 from trainers.comparison import curves_of
@@ -44,17 +45,21 @@ def train(corpus: "Corpus", snapshot: "Snapshot", out: Path, *, seed: int = 0) -
 
 
 def told(cold: Curves, warm: Curves) -> tuple[str, str]:
-    """What SFT and RL came to: means over the first and the last steps, since each step sees other questions."""
-    means = [_ends(curve) for curve in (cold["loss"], warm["reward"])]
-    return (
-        f"SFT, {len(cold['loss'])} steps: loss {means[0][0]:.3f} in the first {ENDS}, {means[0][1]:.3f} in the last",
-        f"RL, {len(warm['reward'])} steps: reward {means[1][0]:.3f} in the first {ENDS}, {means[1][1]:.3f} in the last",
-    )
+    """What SFT and RL came to: means over the first and the last steps, and how far two such means differ by chance.
+
+    Each step sees other questions; the chance is the standard error of the difference, from the steps' own spread.
+    """
+    return (f"SFT, {_ends('loss', cold['loss'])}", f"RL, {_ends('reward', warm['reward'])}")
 
 
-def _ends(curve: Curve) -> tuple[float, float]:
+def _ends(name: str, curve: Curve) -> str:
     values = [value for _, value in curve]
-    return mean(values[:ENDS]), mean(values[-ENDS:])
+    first, last = values[:ENDS], values[-ENDS:]
+    chance = sqrt((variance(first) + variance(last)) / ENDS)
+    return (
+        f"{len(values)} steps: {name} {mean(first):.3f} in the first {ENDS}, {mean(last):.3f} in the last "
+        f"(± {chance:.3f} by chance)"
+    )
 
 
 def drawn(cold: Curves, warm: Curves) -> str:
