@@ -76,9 +76,9 @@ def differences(results: Results, base: str, arms: Iterable[str]) -> dict[str, d
 
 def report(results: Results) -> str:
     """All tables, in Markdown."""
-    trained = [arm for arm in results.rewards if arm != START]
+    trained = [arm for arm in _arms(results) if arm != START]
     estimators = [arm for arm in trained if not arm.startswith("without ")]
-    ordered = {arm: results.rewards[arm] for arm in (START, *trained) if arm in results.rewards}
+    ordered = {arm: results.rewards[arm] for arm in _arms(results)}
     shares = {"responses": _rows(results)} | {arm: results.shares[arm] for arm in estimators}
     parts = [
         table("mean reward after training", ordered),
@@ -97,10 +97,11 @@ def report(results: Results) -> str:
 
 def drawn(results: Results) -> str:
     """Reward over the steps, each task's reward after training, and each task's share of the gradient, as one SVG."""
-    curves = {arm: _smoothed(list(seeds.values())) for arm, seeds in results.curves.items()}
-    shares = {"responses": _over_seeds(_rows(results))}
-    shares |= {arm: _over_seeds(seeds) for arm, seeds in results.shares.items() if not arm.startswith("without ")}
-    rewards = {arm: _over_seeds(seeds) for arm, seeds in results.rewards.items()}
+    arms = _arms(results)
+    curves = {arm: _smoothed(list(results.curves[arm].values())) for arm in arms if arm in results.curves}
+    rewards = {arm: _over_seeds(results.rewards[arm]) for arm in arms}
+    estimators = [arm for arm in curves if not arm.startswith("without ")]
+    shares = {"responses": _over_seeds(_rows(results))} | {arm: _over_seeds(results.shares[arm]) for arm in estimators}
     return panels(
         [
             Panel(f"reward in training (mean of seeds and of {SMOOTH} steps)", curves),
@@ -128,6 +129,12 @@ def _parts(curves: Mapping[str, Curve], suffix: str) -> ByTask:
     }
     whole = sum(sums.values()) or 1.0
     return {task: value / whole for task, value in sorted(sums.items())}
+
+
+def _arms(results: Results) -> list[str]:
+    """The arms in the plan's order, whichever was done first."""
+    order = [START, *results.plan.get("estimators", ())]
+    return [arm for arm in order if arm in results.rewards] + [arm for arm in results.rewards if arm not in order]
 
 
 def _of_others(by_task: ByTask, removed: str) -> ByTask:

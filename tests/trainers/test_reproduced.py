@@ -11,7 +11,7 @@ from trainers.svg import bars, panels
 @pytest.fixture
 def results() -> Results:
     """Two seeds of SFT, GRPO, EMA-GRPO on two tasks, and EMA-GRPO without one; the seeds differ more than the arms."""
-    made = Results({"removed": "a"})
+    made = Results({"removed": "a", "estimators": ["grpo", "ema_grpo"]})
     for seed, base in ((0, 0.2), (1, 0.6)):
         made.add("sft", seed, {"a": base, "b": base}, {})
         for arm, gain in (("grpo", 0.1), ("ema_grpo", 0.2), ("without a", 0.0)):
