@@ -19,8 +19,8 @@ def reproduce(
 ) -> None:
     """Train a tiny Qwen3-VL from scratch under five estimators; leaves tables and curves, and every run in OUT/corpus.
 
-    SFT alone against RL, the share of the gradient that each task gets, and RL without one task. Half an hour on two
-    processors with the defaults.
+    SFT alone against RL, the share of the gradient that each task gets, and RL without one task. Some quarter of an
+    hour on two processors with the defaults; begun again, it goes on where it was stopped.
 
     Example: `onethinker reproduce --out reproduction --seeds 1 --sft-steps 20 --rl-steps 4`
     """
