@@ -100,6 +100,11 @@ def test_a_catalog_says_what_it_must_be(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=words):
             Corpus.create(tmp_path / "corpus", catalog=catalog)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_that_does_not_answer_is_told_and_nothing_is_left(tmp_path: Path) -> None:
+    pytest.importorskip("duckdb_extension_postgres_scanner", reason="the extra `cluster` is not installed")
     with pytest.raises(OneThinkerError, match="cannot be opened"):
         Corpus.create(tmp_path / "corpus", catalog="postgres:dbname=lake host=/nowhere")
     assert list(tmp_path.iterdir()) == []
