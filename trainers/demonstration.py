@@ -1,12 +1,13 @@
 """The demo's training: a tiny Qwen3-VL from scratch learns from the demo's snapshot, and its curves are drawn."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
 from statistics import mean, variance
 from typing import TYPE_CHECKING
 
 from trainers.comparison import curves_of
+from trainers.measuring import rewards_of
 from trainers.record import told_by
 from trainers.rl import train as train_rl
 from trainers.sft import train as train_sft
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from corpus.snapshots import Snapshot
 
 SFT_STEPS, RL_STEPS = 700, 20
-ENDS = 5  # steps: with 16 prompts in each, once through the demo's 80 questions
+ENDS = 5  # steps at either end of a curve
+RESPONSES = 4  # to each question, when what RL came to is measured
 
 Curve = list[tuple[int, float]]
 Curves = dict[str, Curve]
@@ -39,17 +41,22 @@ def train(corpus: "Corpus", snapshot: "Snapshot", out: Path, *, seed: int = 0) -
     with one_thread():
         tiny = fresh(snapshot, out / "tiny", seed=seed)
         sft = train_sft(corpus, cold_start(snapshot, tiny, out / "sft", steps=SFT_STEPS, seed=seed))
-        rl = train_rl(corpus, reinforcement(snapshot, sft, out / "rl", steps=RL_STEPS, seed=seed))
+        config = reinforcement(snapshot, sft, out / "rl", steps=RL_STEPS, seed=seed)
+        rl = train_rl(corpus, config)
+        asked = replace(config, generations=RESPONSES)
+        before, after = (mean(rewards_of(model, snapshot, asked).values()) for model in (sft, rl))
     cold, warm = (curves_of(corpus, told_by(folder)["run_id"]) for folder in (sft, rl))
-    return Trained(sft, rl, drawn(cold, warm), told(cold, warm))
+    return Trained(sft, rl, drawn(cold, warm), told(cold, warm, before, after))
 
 
-def told(cold: Curves, warm: Curves) -> tuple[str, str]:
+def told(cold: Curves, warm: Curves, before: float, after: float) -> tuple[str, str]:
     """What SFT and RL came to: means over the first and the last steps, and how far two such means differ by chance.
 
     Each step sees other questions; the chance is the standard error of the difference, from the steps' own spread.
+    `before` and `after` are the mean rewards over tasks, of RESPONSES to each question, that RL began and ended with.
     """
-    return (f"SFT, {_ends('loss', cold['loss'])}", f"RL, {_ends('reward', warm['reward'])}")
+    whole = f"over all questions, {RESPONSES} responses each, {before:.3f} before RL and {after:.3f} after it"
+    return (f"SFT, {_ends('loss', cold['loss'])}", f"RL, {_ends('reward', warm['reward'])}; {whole}")
 
 
 def _ends(name: str, curve: Curve) -> str:

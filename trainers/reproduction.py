@@ -11,7 +11,6 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import mean
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from corpus.location import MARK
 from corpus.response import wrap
 from trainers.comparison import curves_of
 from trainers.config import plain, settings
+from trainers.measuring import rewards_of
 from trainers.record import told_by
 from trainers.reproduced import Results, write
 from trainers.rl import RlConfig
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 TEACHER = "world:truth"  # not a model: the world knows its answers
 WHOLE, FEWER = "world", "world-without"
-ASKED = 16  # questions at a time, when rewards are measured
 PLAN = "plan.json"  # in the folder of a reproduction: what was begun there
 
 
@@ -160,26 +159,6 @@ def _begun(out: Path, plan: Plan) -> None:
     path.write_text(json.dumps(told, indent=1) + "\n")
 
 
-def rewards_of(model: Path, snapshot: "Snapshot", config: RlConfig) -> dict[str, float]:
-    """The mean reward of a model's sampled responses to every question of a snapshot, by task key."""
-    import torch
-
-    from trainers.group_trainer import build
-
-    size = ASKED * config.generations
-    asking: dict[str, Any] = {"model": replace(config.model, name=str(model)), "online_filter": None, "prompts": ASKED}
-    trainer = build(snapshot, replace(config, **asking, per_device=size))
-    trainer.model.eval()
-    torch.manual_seed(config.seed)
-    earned: dict[str, list[float]] = {}
-    rows = [one["row"] for one in trainer.train_dataset for _ in range(config.generations)]
-    for first in range(0, len(rows), size):
-        for one in trainer.part(rows[first : first + size]).judged:
-            if one.reward is not None:
-                earned.setdefault(one.task, []).append(one.reward)
-    return {task: mean(values) for task, values in sorted(earned.items())}
-
-
 def _rl(snapshot: "Snapshot", start: Path, output: Path, plan: Plan, estimator: str, seed: int) -> RlConfig:
     told: dict[str, Any] = {
         "advantages": {"estimator": estimator},
@@ -188,6 +167,9 @@ def _rl(snapshot: "Snapshot", start: Path, output: Path, plan: Plan, estimator: 
         "generations": plan.generations,
         "learning_rate": plan.learning_rate,
         "temperature": plan.temperature,
+        "updates": 1,
+        "schedule": "linear",
+        "warmup": 0.1,
     }
     return reinforcement(snapshot, start, output, steps=plan.rl_steps, seed=seed, **told)
 

@@ -63,31 +63,33 @@ def cold_start(snapshot: "Snapshot", model: Path, output: Path, *, steps: int, s
 
 
 def reinforcement(snapshot: "Snapshot", model: Path, output: Path, *, steps: int, seed: int, **more: Any) -> RlConfig:
-    """RL of a tiny model that SFT has taught the form of a snapshot's answers; `more` speaks over the settings."""
+    """RL of a tiny model that SFT has taught the form of a snapshot's answers; `more` speaks over the settings.
+
+    `steps` are those that responses are sampled in; each is learnt from in `updates` optimiser steps.
+    """
     told: dict[str, Any] = {
         "snapshot": snapshot.ref,
         "output": str(output),
         "model": {"name": str(model), **FORM},
         "media": MEDIA,
         "online_filter": None,
-        "prompts": 16,
-        "generations": 4,
-        "updates": 1,
+        "prompts": 8,
+        "generations": 8,
+        "updates": 2,
         "max_prompt": 2048,
         "max_response": more.get("max_response") or room(snapshot, model),
         "engine": "transformers",
-        "temperature": 0.7,  # at 1.0 hardly a long answer of so small a model is well formed
-        "schedule": "linear",
-        "warmup": 0.1,
-        "learning_rate": 5e-4,  # 2e-3 undoes within ten steps what SFT has taught
-        "max_steps": steps,
-        "save_steps": steps,
+        "temperature": 1.0,
+        "schedule": "constant",
+        "learning_rate": 1.5e-4,  # 1e-3 undoes within twenty steps some of what SFT has taught
         "seed": seed,
         "workers": 1,
         "reward_workers": 1,
         "trainer": {"cache_implementation": "static"},  # twice as fast as a cache that is copied at each token
     } | more
-    return built({"per_device": told["prompts"] * told["generations"]} | told, RlConfig, "a tiny model's RL")
+    rows, updates = told["prompts"] * told["generations"], told["updates"]
+    lasts = {"per_device": rows // updates, "max_steps": steps * updates, "save_steps": steps * updates}
+    return built(lasts | told, RlConfig, "a tiny model's RL")
 
 
 @contextmanager

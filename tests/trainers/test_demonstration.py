@@ -16,9 +16,10 @@ from trainers.tiny_training import cold_start, one_thread, reinforcement
 def test_the_first_and_the_last_steps_are_told_apart() -> None:
     cold = {"loss": [(i, 6.0 if i <= 5 else 1.0) for i in range(1, 11)]}
     warm = {"reward": [(i, i / 10) for i in range(1, 7)]}  # each five vary by 0.025
-    assert told(cold, warm) == (
+    assert told(cold, warm, 0.3, 0.35) == (
         "SFT, 10 steps: loss 6.000 in the first 5, 1.000 in the last (± 0.000 by chance)",
-        "RL, 6 steps: reward 0.300 in the first 5, 0.400 in the last (± 0.100 by chance)",
+        "RL, 6 steps: reward 0.300 in the first 5, 0.400 in the last (± 0.100 by chance); "
+        "over all questions, 4 responses each, 0.300 before RL and 0.350 after it",
     )
 
 
