@@ -17,7 +17,7 @@ from corpus import Corpus
 from corpus.errors import OneThinkerError
 from filters.score import INPUT
 from filters.scorers import OWN, scorer
-from filters.verify import TODO, commit, verdicts_of, verifiers
+from filters.verify import UNSCORED, commit, verdicts_of, verifiers
 
 KEPT = 0.6  # the accuracy from which on a trace counts as kept: that of `escalate` and of the mode `retry`
 SPARING = 5  # a round is followed by at least so many times its own length without one
@@ -94,7 +94,7 @@ class Alongside:
             return [] if self._dropping else ids
 
     def _rows(self, trace_ids: list[str]) -> pa.Table:
-        todo = TODO.format(chosen="and t.trace_id in (select unnest($ids))")
+        todo = UNSCORED.format(chosen="and t.trace_id in (select unnest($ids))")
         columns = "s.problem_type, s.data_type, s.options, s.truth, s.answer as ground_truth"
         rules = {"types": list(self._rules), "verifiers": list(self._rules.values()), "profile": self._profile}
         rows = self._corpus.sql(

@@ -25,7 +25,7 @@ COMMIT_ROWS = 25_000
 COMMIT_S = 10.0
 
 # What can be said in --where: the sample's columns, and those that tell its traces apart.
-TODO = """
+UNSCORED = """
     from traces t
     join samples s on s.sample_id = t.sample_id
     left join (select unnest($types) as problem_type, unnest($verifiers) as verifier) r
@@ -69,7 +69,7 @@ def verify(
     """
     words = scorer(open_ended, corpus)
     rules = verifiers(profile, words.word)
-    todo = TODO.format(chosen=_CHOSEN.format(where=where) if where else "")
+    todo = UNSCORED.format(chosen=_CHOSEN.format(where=where) if where else "")
     params = {"types": list(rules), "verifiers": list(rules.values()), "profile": profile}
     types = dict(corpus.sql(f"select s.problem_type, count(*) {todo} group by 1 order by 1", params).fetchall())
     for name in types.keys() - rules.keys():
