@@ -1,7 +1,7 @@
 """Advantages of one RL batch against a plain loop over groups, timed in the same run.
 
-    python benchmarks/advantages.py            # 1,024 rows: 128 prompts × 8 responses, 12 task keys
-    python benchmarks/advantages.py --rows 8192
+    python -m benchmarks.advantages            # 1,024 rows: 128 prompts × 8 responses, 12 task keys
+    python -m benchmarks.advantages --rows 8192
 
 Times are end to end: Python lists of rewards, group ids and task keys in, a float64 array out. The aim is 1 ms for
 1,024 rows of EMA-GRPO. Each time is the median of the repeats; the ratio is the loop's time over ours.

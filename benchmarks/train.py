@@ -1,6 +1,6 @@
 """Training's overheads: our trainer's step over TRL's, advantages, the collator over bare decoding, memory over steps.
 
-    OMP_NUM_THREADS=1 python benchmarks/train.py [--memory-steps 2000]
+    OMP_NUM_THREADS=1 python -m benchmarks.train [--memory-steps 2000]
 
 Everything runs with the tiny model on a CPU, where overheads are largest beside the model's own work. Ratios are of
 medians of alternating repetitions, since machines are shared.

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import plain_rewards
-from traces import MAKERS, rows
 
+from benchmarks import plain_rewards
+from benchmarks.traces import MAKERS, rows
 from corpus.scoring import score, table_of
 
 SLOW = {"math": 8, "OCR, 200 words": 4, "OCR, 100 words": 2, "open-ended, 120 words": 4, "multiple choice": 8}
