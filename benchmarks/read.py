@@ -27,11 +27,10 @@ import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from corpus import frozen
 from corpus.chat import messages
-from corpus.loading import COLUMNS, chat_rows, features, prepare
 from corpus.media import MediaStore
-from corpus.snapshots import Snapshot
+from corpus.snapshots import Snapshot, frozen
+from corpus.snapshots.loading import COLUMNS, chat_rows, features, prepare
 
 POOL = 400  # different media; one in ten is a video
 CHUNK = frozen.ROWS_PER_GROUP

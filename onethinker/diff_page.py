@@ -3,7 +3,7 @@
 from itertools import groupby
 from pathlib import Path
 
-from corpus.diff import Diff
+from corpus.snapshots.diff import Diff
 from onethinker.page import environment
 
 

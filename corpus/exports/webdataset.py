@@ -14,9 +14,8 @@ from typing import Any
 
 import orjson
 
-from corpus import frozen
 from corpus.exports._media import rows
-from corpus.snapshots import Snapshot
+from corpus.snapshots import Snapshot, frozen
 
 TAR_BYTES = 1_000_000_000
 

@@ -19,11 +19,11 @@ import pyarrow.compute as pc
 import pyarrow.dataset
 import pyarrow.parquet as pq
 
-from corpus import frozen
 from corpus.errors import OneThinkerError, UsageError
 from corpus.ids import digest
 from corpus.media import MediaError, MediaStore
 from corpus.progress import progress
+from corpus.snapshots import frozen
 
 if TYPE_CHECKING:
     import datasets

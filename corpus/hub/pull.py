@@ -11,7 +11,6 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus import frozen
 from corpus.errors import OneThinkerError, UsageError
 from corpus.hub import provenance
 from corpus.hub.layout import LAYOUT, features, frozen_rows
@@ -19,6 +18,7 @@ from corpus.hub.publish import SNAPSHOT
 from corpus.hub.remote import Remote
 from corpus.media import MediaError, MediaStore, sha256_of
 from corpus.progress import progress
+from corpus.snapshots import frozen
 
 if TYPE_CHECKING:
     from corpus.runs import Run

@@ -124,7 +124,7 @@ def diff(
     limit
         Show at most so many changes (of each kind, on the page).
     """
-    from corpus.diff import diff as compare
+    from corpus.snapshots.diff import diff as compare
 
     with Corpus.open(corpus) as opened:
         found = compare(opened, old, new)

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 
 from corpus import Corpus, OneThinkerError
-from corpus.diff import Diff, diff
 from corpus.maintenance import compact
+from corpus.snapshots.diff import Diff, diff
 from onethinker.diff_page import write
 from tests.corpus.making import frozen, sample, small_corpus, trace, verdict
 

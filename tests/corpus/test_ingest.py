@@ -16,7 +16,8 @@ from PIL import Image
 
 from corpus import Corpus
 from corpus.errors import OneThinkerError, UsageError
-from corpus.ingest import ingest, split_of
+from corpus.ingest import ingest
+from corpus.ingest.looking import split_of
 from corpus.media import sha256_of
 
 HERE = Path(__file__).resolve().parents[2]

@@ -126,22 +126,22 @@ def test_what_cannot_be_frozen_says_why(corpus: Corpus) -> None:
 
 KILLED = """
 import os, signal, sys
-import corpus.snapshots as snapshots
+from corpus.snapshots import versions
 from corpus import Corpus
 from tests.corpus.test_snapshots import freeze
 moment = sys.argv[2]
 if moment == "files":
-    whole = snapshots._rows
-    def _rows(*args):
+    whole = versions.picked_rows
+    def picked_rows(*args):
         for batch in whole(*args):
             yield batch
             os.kill(os.getpid(), signal.SIGKILL)
-    snapshots._rows = _rows
+    versions.picked_rows = picked_rows
 else:
-    keyed = snapshots._keyed
+    keyed = versions._keyed
     def _keyed(*args):  # the folder is in place by now, the commit is not
         os.kill(os.getpid(), signal.SIGKILL)
-    snapshots._keyed = _keyed
+    versions._keyed = _keyed
 freeze(Corpus.open(sys.argv[1]))
 """
 

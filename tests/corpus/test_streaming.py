@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus import UsageError, streaming
+from corpus import UsageError
 from corpus.chat import message_column, messages
-from corpus.snapshots import Snapshot
+from corpus.snapshots import Snapshot, streaming
 from tests.corpus.making import frozen, small_corpus
 
 ROWS = 30

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from corpus.ids import canonical_json, digest
-from corpus.intake import rejected
+from corpus.ingest.intake import rejected
 from corpus.media import Medium
 from corpus.response import split
 from corpus.sources import Draft, Rejected, TraceDraft

@@ -1,11 +1,4 @@
-"""Dataset versions: rows frozen once as Parquet, with a manifest, under a name and a version, and never changed.
-
-    snapshots/NAME@V/manifest.json         the files with their SHA-256s, the fingerprint, the counts
-    snapshots/NAME@V/recipe.yaml           what chose the rows
-    snapshots/NAME@V/rows-00000.parquet …  the rows in order, sample, trace and verdict together
-
-Trainers and the Hub read those files; the tables `snapshots`, `snapshot_rows` and `snapshot_drops` say the same in SQL.
-"""
+"""The versions of one corpus: frozen, installed from elsewhere, listed, found by name, deleted."""
 
 import json
 import re
@@ -15,94 +8,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.chat import placed
 from corpus.errors import OneThinkerError, UsageError, near
-from corpus.frozen import COLUMNS, ROWS_PER_GROUP, fingerprint, schema, write_files
-from corpus.gathered import gathered
-from corpus.loading import prepare
-from corpus.media import sha256_of
 from corpus.runs import code_version
-from corpus.schema import TABLES
-from corpus.tasks import tasks
+from corpus.snapshots.frozen import write_files
+from corpus.snapshots.loading import prepare
+from corpus.snapshots.picked import picked_rows
+from corpus.snapshots.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    import datasets
-
     from corpus.runs import Run
     from corpus.store import Corpus, Transaction
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """One frozen dataset version; `folder` holds its files."""
-
-    name: str
-    version: int
-    rows: int
-    counts: dict[str, int]
-    fingerprint: str
-    lake_snapshot: int
-    recipe: str
-    parent: str | None
-    manifest: dict[str, Any]
-    folder: Path
-    media_root: Path
-
-    @property
-    def ref(self) -> str:
-        """`name@version`."""
-        return f"{self.name}@{self.version}"
-
-    @property
-    def files(self) -> list[Path]:
-        """The Parquet files, in row order."""
-        return [self.folder / file["path"] for file in self.manifest["files"]]
-
-    def batches(self, columns: list[str] | None = None, rows: int = ROWS_PER_GROUP) -> Iterator[pa.RecordBatch]:
-        """The rows in order, in Arrow batches; one file is open at a time."""
-        for path in self.files:
-            yield from pq.ParquetFile(path).iter_batches(rows, columns=columns)
-
-    def damage(self) -> list[str]:
-        """What is wrong with the frozen files, a line each; empty when every byte is as it was made."""
-        found = []
-        for file in self.manifest["files"]:
-            path = self.folder / file["path"]
-            if not path.exists():
-                found.append(f"{self.ref}: {file['path']} is missing")
-            elif (now := sha256_of(path)) != file["sha256"]:
-                found.append(
-                    f"{self.ref}: {file['path']} has changed (SHA-256 {now[:12]}…, made as {file['sha256'][:12]}…)"
-                )
-        if not found and (now := fingerprint(self.batches())) != self.fingerprint:
-            found.append(f"{self.ref}: the rows' fingerprint is {now[:12]}…, the catalog says {self.fingerprint[:12]}…")
-        return found
-
-    def dataset(self) -> "datasets.Dataset":
-        """A memory-mapped `datasets.Dataset` of chat messages with `images` and `videos`: see `corpus.loading`."""
-        from corpus.loading import dataset
-
-        return dataset(self)
-
-    def stream(
-        self, shard: tuple[int, int] = (0, 1), *, epoch: int = 0, seed: int | None = None
-    ) -> "datasets.IterableDataset":
-        """The same rows as a `datasets.IterableDataset`, read from the frozen Parquet as it goes: `corpus.streaming`.
-
-        `shard=(i, n)` is the i-th of n ranks; without `seed` the order is the snapshot's own.
-        """
-        from corpus.streaming import stream
-
-        return stream(self, shard, epoch=epoch, seed=seed)
 
 
 class Snapshots:
@@ -164,7 +87,7 @@ class Snapshots:
             newest = tx.sql("select max(version) from lake.snapshots where name = ?", [name]).fetchone()
             version = 1 + (newest[0] or 0 if newest else 0)  # a deleted version keeps its number
             with self._made(f"{name}@{version}") as making:
-                manifest = write_files(_rows(tx, picks, profile, making.folder), profile, making.folder)
+                manifest = write_files(picked_rows(tx, picks, profile, making.folder), profile, making.folder)
                 same = self._newest(name)
                 if same and (same.fingerprint, same.recipe) == (manifest["fingerprint"], recipe):
                     return same
@@ -309,53 +232,6 @@ def _register(
     tx.append("snapshot_rows", _keyed(picks, name, version).append_column("position", pa.array(range(len(picks)))))
     if drops is not None and len(drops):
         tx.append("snapshot_drops", _keyed(drops.select(["sample_id", "trace_id", "reason"]), name, version))
-
-
-def _rows(tx: "Transaction", picks: pa.Table, profile: str, folder: Path) -> Iterator[pa.RecordBatch]:
-    """The picked rows in order, in the columns of `corpus.frozen`; what is in work meanwhile lies in `folder`."""
-    tx.register("picks", picks)
-    newest = "qualify row_number() over (partition by trace_id order by created_at desc, verifier desc) = 1"
-    queries = {
-        "samples": "from lake.samples semi join picks using (sample_id)",
-        "traces": "from lake.traces semi join picks using (sample_id, trace_id)",
-        "verdicts": f"from lake.verdicts semi join picks using (trace_id) where profile = $profile {newest}",
-    }
-    known = tasks()
-    with TemporaryDirectory(dir=folder, prefix=".rows-") as scratch:
-        tables, places = {}, {}
-        for table, query in queries.items():
-            found = tx.sql(query, {"profile": profile} if "$" in query else None).to_arrow_reader(ROWS_PER_GROUP)
-            tables[table] = gathered(found, Path(scratch) / table)
-            key = TABLES[table].key[0]
-            places[table] = tables[table].places(key, picks[key])
-            if missing := places[table].null_count:
-                _raise_missing(picks, places[table], missing, table, profile)
-        for start in range(0, len(picks), ROWS_PER_GROUP):
-            columns: dict[str, Any] = {"position": pa.array(range(start, min(start + ROWS_PER_GROUP, len(picks))))}
-            for table, shown in COLUMNS.items():
-                part = tables[table].take(places[table][start : start + ROWS_PER_GROUP].to_numpy())
-                columns = {word: part[name] for name, word in shown.items()} | columns
-            rows = pa.table(columns)
-            asked = rows.select(["problem_type", "data_type", "problem", "options"]).to_pylist()
-            prompts = [
-                placed(known[row["problem_type"]].prompt(row), kinds)
-                for row, kinds in zip(asked, _kinds(rows), strict=True)
-            ]
-            whole = rows.append_column("prompt", pa.array(prompts, pa.string())).combine_chunks().to_batches()[0]
-            yield pa.RecordBatch.from_arrays([whole[f.name].cast(f.type) for f in schema()], schema=schema())
-
-
-def _raise_missing(picks: pa.Table, places: pa.Int64Array, missing: int, table: str, profile: str) -> NoReturn:
-    first = picks.filter(places.is_null()).slice(0, 1).to_pylist()[0]
-    what = {"samples": "sample", "traces": "trace"}.get(table, f"verdict under the profile '{profile}'")
-    raise OneThinkerError(
-        f"sample {first['sample_id']}, trace {first['trace_id']}: there is no such {what}, so it cannot be frozen "
-        f"({missing:,} of {len(picks):,} picks)"
-    )
-
-
-def _kinds(batch: pa.Table) -> list[list[str]]:
-    return [[medium["kind"] for medium in media or []] for media in batch["media"].to_pylist()]
 
 
 def _keyed(rows: pa.Table, name: str, version: int) -> pa.Table:

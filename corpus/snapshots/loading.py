@@ -58,7 +58,7 @@ def features() -> "datasets.Features":
     """
     import datasets
 
-    from corpus.pictures import Picture
+    from corpus.snapshots.pictures import Picture
 
     columns = datasets.Features.from_arrow_schema(SCHEMA)
     columns["images"] = datasets.List(Picture())
