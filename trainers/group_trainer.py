@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 import torch
 from accelerate.utils import gather_object
-from datasets import Dataset, Image, List
+from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer.utils import RepeatSampler
 
@@ -346,11 +346,10 @@ def build(snapshot: Snapshot, config: RlConfig) -> GroupTrainer:
 
 def prompts(snapshot: Snapshot) -> Dataset:
     """The snapshot's questions, each once however many traces it has; a row comes as `prompt` and `row`."""
-    data = snapshot.dataset()
+    data = snapshot.dataset(decode=False)  # the encoder decodes, and counts what it cannot
     first: dict[str, int] = {}
     for i, sample_id in enumerate(data.with_format("arrow")["sample_id"].to_pylist()):
         first.setdefault(sample_id, i)
-    data = data.cast_column("images", List(Image(decode=False)))  # the encoder decodes, and counts what it cannot
     if len(first) < len(data):
         data = data.select(list(first.values()))
     return data.with_transform(_rows)

@@ -49,26 +49,27 @@ SCHEMA = pa.schema(
 )
 
 
-def features() -> "datasets.Features":
+def features(*, decode: bool = True) -> "datasets.Features":
     """The columns that `dataset()` and `stream()` give: those of SCHEMA.
 
-    `messages` (role, content parts; see corpus.chat; the response is the last), `images` (decoded to PIL when read),
-    `videos` (paths of the corpus's media: decoding is the trainer's, who knows the frame rate it wants), and columns of
-    the frozen row itself.
+    `messages` (role, content parts; see corpus.chat; the response is the last), `images` (decoded to PIL when read, or
+    with `decode=False` structs of `bytes` and `path`), `videos` (paths of the corpus's media: decoding is the
+    trainer's, who knows the frame rate it wants), and columns of the frozen row itself.
     """
     import datasets
 
     from corpus.snapshots.pictures import Picture
 
     columns = datasets.Features.from_arrow_schema(SCHEMA)
-    columns["images"] = datasets.List(Picture())
+    columns["images"] = datasets.List(Picture(decode=decode))
     return columns
 
 
-def dataset(snapshot: "Snapshot") -> "datasets.Dataset":
+def dataset(snapshot: "Snapshot", *, decode: bool = True) -> "datasets.Dataset":
     """The rows of a snapshot, in order, as a map-style dataset over a memory-mapped Arrow file.
 
-    Its columns are those of `features()`; its fingerprint is the snapshot's, so two equal snapshots cache alike.
+    Its columns are those of `features(decode=decode)`. Its fingerprint follows from the snapshot's, so what `datasets`
+    caches for one serves an equal one.
     """
     import datasets
     from datasets.table import MemoryMappedTable
@@ -77,8 +78,8 @@ def dataset(snapshot: "Snapshot") -> "datasets.Dataset":
     if not path.exists():
         _write(snapshot, path)
     table = MemoryMappedTable.from_file(str(path))
-    info = datasets.DatasetInfo(features=features())
-    return datasets.Dataset(table, info=info, fingerprint=path.stem.rpartition("-")[2][:16])
+    info = datasets.DatasetInfo(features=features(decode=decode))
+    return datasets.Dataset(table, info=info, fingerprint=digest(path.stem, decode)[:16])
 
 
 def prepare(snapshot: "Snapshot") -> None:

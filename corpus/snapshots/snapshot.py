@@ -61,11 +61,14 @@ class Snapshot:
             found.append(f"{self.ref}: the rows' fingerprint is {now[:12]}…, the catalog says {self.fingerprint[:12]}…")
         return found
 
-    def dataset(self) -> "datasets.Dataset":
-        """A memory-mapped `datasets.Dataset` of chat messages with `images` and `videos`: see `loading.py`."""
+    def dataset(self, *, decode: bool = True) -> "datasets.Dataset":
+        """A memory-mapped `datasets.Dataset` of chat messages with `images` and `videos`: see `loading.py`.
+
+        With `decode=False` images stay paths. (`cast_column` does that too, and writes all rows anew for it.)
+        """
         from corpus.snapshots.loading import dataset
 
-        return dataset(self)
+        return dataset(self, decode=decode)
 
     def stream(
         self, shard: tuple[int, int] = (0, 1), *, epoch: int = 0, seed: int | None = None

@@ -190,6 +190,17 @@ def test_dataset_gives_chat_messages_with_their_media(corpus: Corpus) -> None:
     assert dataset.cache_files, "the rows are in memory and not mapped"
 
 
+def test_dataset_leaves_images_as_paths_where_it_is_asked_to_and_writes_nothing_for_it(corpus: Corpus) -> None:
+    snapshot = freeze(corpus)
+    cached = sorted((corpus.root / "cache").iterdir())
+    plain = snapshot.dataset(decode=False)
+    image = next(row["images"][0] for row in plain if row["images"])
+    assert image["bytes"] is None
+    assert Path(image["path"]).is_file()
+    assert sorted((corpus.root / "cache").iterdir()) == cached
+    assert plain._fingerprint != snapshot.dataset()._fingerprint  # what `map` caches for one is not for the other
+
+
 def test_llamafactory_export_has_a_token_for_each_medium(corpus: Corpus, tmp_path: Path) -> None:
     out = tmp_path / "export"
     assert export(freeze(corpus), "llamafactory", out) == {"small_image.json": 3, "small_video.json": 3}
