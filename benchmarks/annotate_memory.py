@@ -6,7 +6,8 @@ First one process imports what a run needs, one thing after another, and says ho
 in a fresh process against the provider of `benchmarks.annotate`: `floor` is the SDK with no line of ours, `engine` a
 run as the command does it with `--no-verify`, `verified` one whose traces are verified as they arrive (the CPU of its
 workers is not in it). Resident memory counts the code of shared libraries as far as it was touched, which other
-processes share and the system may drop; `private` is the rest.
+processes share and the system may drop; `private` is the rest, and its peaks in each fifth of a run say whether it
+grows with the requests.
 """
 
 import argparse
@@ -79,7 +80,9 @@ def main() -> None:
         make_corpus(Path(folder) / "corpus", 10, "text")
         sys.stdout.flush()
         subprocess.run([sys.executable, "-m", "benchmarks.annotate_memory", "--steps", f"{folder}/corpus"], check=True)
-    print("\nat the peak, in MB                    requests  resident  private  with workers    CPU ms")
+    print(
+        "\nat the peak, in MB                    requests  resident  private  with workers    CPU ms  private by fifth"
+    )
     for kind, concurrency in SETTINGS:
         for requests in given.requests if (kind, concurrency) == SETTINGS[0] else given.requests[:1]:
             sides = ["engine"]
@@ -89,7 +92,8 @@ def main() -> None:
                 told = measure(what, requests, concurrency, kind, 0)
                 print(
                     f"{what:8} {kind:12} {concurrency:4} in flight {requests:11,} {told['peak_mb']:9.0f} "
-                    f"{told['private_mb']:8.0f} {told['family_mb']:13.0f} {told['cpu_ms']:8.2f}",
+                    f"{told['private_mb']:8.0f} {told['family_mb']:13.0f} {told['cpu_ms']:9.2f}  "
+                    + " ".join(f"{told[f'private_mb_{i}']:.0f}" for i in range(5)),
                     flush=True,
                 )
 
