@@ -38,7 +38,7 @@ WAITING = 256  # jobs that wait for a worker, their claims made
 GRACE_S = 20.0  # that answers under way have to arrive once the run is stopping
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 60.0
 PATIENCE_S = 3600.0  # that one request is sent again while the provider is overloaded
-HOPELESS = 25  # requests refused in a row, with none answered before: the next will not fare better
+HOPELESS = 25  # requests that failed for good, with none answered before: the next will not fare better
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Engine:
         self._stop = asyncio.Event()
         self._settled = asyncio.Event()
         self._queue: asyncio.Queue[Job | None] = asyncio.Queue(WAITING)
-        self._in_row = 0
+        self._failed_for_good = 0
         self._allowed = self.pace.allowed
 
     def stop(self, reason: str, detail: str) -> None:
@@ -148,6 +148,7 @@ class Engine:
                 self.stop(failure.reason, failure.detail)
             elif not self._stop.is_set() or not failure.again:
                 self.reject(asked, "request", failure.reason, failure.detail)
+                self._given_up(failure)
             return None
         except Stop as stop:
             self.stop(stop.reason, stop.detail)
@@ -216,7 +217,6 @@ class Engine:
         self._settled.set()
         self.pace.answered(latency_s)
         self._tell_pace()
-        self._in_row = 0
         self.tally.counts["answers"] += 1
         return reply, latency_s
 
@@ -243,10 +243,13 @@ class Engine:
         self.tally.last_fault = failure.detail
         self.pace.failed(failure)
         self._tell_pace()
-        if not failure.again and not failure.fatal:
-            self._in_row += 1
-            if self._in_row >= HOPELESS and not self.tally.counts["answers"]:
-                self.stop("refused", f"the first {self._in_row} requests were all refused; the last: {failure.detail}")
+
+    def _given_up(self, last: Failure) -> None:
+        self._failed_for_good += 1
+        if self._failed_for_good >= HOPELESS and not self.tally.counts["answers"]:
+            hint = ". Is its server up? (`onethinker teacher` serves `local:`)" if last.reason == "connection" else ""
+            detail = f"the first {self._failed_for_good} requests all failed; the last: {last.detail}{hint}"
+            self.stop(last.reason, detail)
 
     def _tell_pace(self) -> None:
         if self.pace.allowed != self._allowed:

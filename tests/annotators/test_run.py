@@ -1,6 +1,7 @@
 """Annotating end to end against a provider on loopback."""
 
 import json
+import socket
 import threading
 from pathlib import Path
 
@@ -128,9 +129,21 @@ def test_requests_that_are_all_refused_stop_the_run(tmp_path: Path, provider: Pr
     from aiohttp import web
 
     provider.say = lambda body: web.json_response({"error": {"message": "bad parameter"}}, status=400)
-    with pytest.raises(OneThinkerError, match="all refused; the last: HTTP 400: bad parameter"):
+    with pytest.raises(OneThinkerError, match="all failed; the last: HTTP 400: bad parameter"):
         annotate(questions(tmp_path / "corpus", 200), teacher="openai:m", concurrency=4)
     assert len(provider.asked) < 40
+
+
+def test_a_server_that_is_not_up_stops_the_run_before_the_whole_slice_is_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as held:  # bound and not listening: whoever connects is refused
+        held.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("ONETHINKER_TEACHER_URL", f"http://127.0.0.1:{held.getsockname()[1]}/v1")
+        corpus = questions(tmp_path / "corpus", 200)
+        with pytest.raises(OneThinkerError, match=r"the first 25 requests all failed.*`onethinker teacher` serves"):
+            annotate(corpus, teacher="local:pixels-1", concurrency=4, tries=2)
+    assert corpus.sql("select count(*) from rejects").fetchall()[0][0] <= 25 + 4
 
 
 def test_works_inside_a_running_event_loop(tmp_path: Path, provider: Provider) -> None:
