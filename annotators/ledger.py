@@ -22,7 +22,7 @@ from corpus.schema import TABLES
 
 COMMIT_EVERY_S = 2.0
 COMMIT_SHARE = 20  # a commit is followed by at least so many times its own length without one
-MOST_PENDING = 1000  # rows held in memory between two commits
+MOST_PENDING = 500  # rows held in memory between two commits
 
 Rows = list[tuple[str, dict[str, Any]]]
 
