@@ -1,6 +1,8 @@
 """The demo's training: a tiny Qwen3-VL from scratch learns from the demo's snapshot, and its curves are drawn."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from math import sqrt
 from pathlib import Path
 from statistics import mean, variance
@@ -44,29 +46,37 @@ def train(corpus: "Corpus", snapshot: "Snapshot", out: Path, *, seed: int = 0) -
         config = reinforcement(snapshot, sft, out / "rl", steps=RL_STEPS, seed=seed)
         rl = train_rl(corpus, config)
         asked = replace(config, generations=RESPONSES)
-        before, after = (mean(rewards_of(model, snapshot, asked).values()) for model in (sft, rl))
+        before, after = ([*chain(*rewards_of(model, snapshot, asked).values())] for model in (sft, rl))
     cold, warm = (curves_of(corpus, told_by(folder)["run_id"]) for folder in (sft, rl))
     return Trained(sft, rl, drawn(cold, warm), told(cold, warm, before, after))
 
 
-def told(cold: Curves, warm: Curves, before: float, after: float) -> tuple[str, str]:
+def told(cold: Curves, warm: Curves, before: list[float], after: list[float]) -> tuple[str, str]:
     """What SFT and RL came to: means over the first and the last steps, and how far two such means differ by chance.
 
-    Each step sees other questions; the chance is the standard error of the difference, from the steps' own spread.
-    `before` and `after` are the mean rewards over tasks, of RESPONSES to each question, that RL began and ended with.
+    Each step sees other questions; the chance is the standard error of the difference, from the values' own spread.
+    `before` and `after` are the rewards of RESPONSES to each question by the models that RL began and ended with.
     """
-    whole = f"over all questions, {RESPONSES} responses each, {before:.3f} before RL and {after:.3f} after it"
+    whole = (
+        f"over all questions, {RESPONSES} responses each, {mean(before):.3f} before RL and {mean(after):.3f} after it "
+        f"(± {_chance(before, after):.3f} by chance)"
+    )
     return (f"SFT, {_ends('loss', cold['loss'])}", f"RL, {_ends('reward', warm['reward'])}; {whole}")
 
 
 def _ends(name: str, curve: Curve) -> str:
     values = [value for _, value in curve]
     first, last = values[:ENDS], values[-ENDS:]
-    chance = sqrt((variance(first) + variance(last)) / ENDS)
+    chance = _chance(first, last)
     return (
         f"{len(values)} steps: {name} {mean(first):.3f} in the first {ENDS}, {mean(last):.3f} in the last "
         f"(± {chance:.3f} by chance)"
     )
+
+
+def _chance(one: Sequence[float], other: Sequence[float]) -> float:
+    """The standard error of the difference of two means."""
+    return sqrt(variance(one) / len(one) + variance(other) / len(other))
 
 
 def drawn(cold: Curves, warm: Curves) -> str:

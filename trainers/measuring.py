@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from trainers.rl import RlConfig
@@ -13,8 +12,8 @@ if TYPE_CHECKING:
 ASKED = 16  # questions at a time
 
 
-def rewards_of(model: Path, snapshot: "Snapshot", config: RlConfig) -> dict[str, float]:
-    """The mean reward of a model's sampled responses to every question of a snapshot, by task key."""
+def rewards_of(model: Path, snapshot: "Snapshot", config: RlConfig) -> dict[str, list[float]]:
+    """The rewards of a model's sampled responses, `config.generations` to every question of a snapshot, by task key."""
     import torch
 
     from trainers.group_trainer import build
@@ -30,4 +29,4 @@ def rewards_of(model: Path, snapshot: "Snapshot", config: RlConfig) -> dict[str,
         for one in trainer.part(rows[first : first + size]).judged:
             if one.reward is not None:
                 earned.setdefault(one.task, []).append(one.reward)
-    return {task: mean(values) for task, values in sorted(earned.items())}
+    return dict(sorted(earned.items()))

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import mean
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -139,7 +140,8 @@ def _once(out: Path, name: str, train: Callable[[Corpus], tuple[Path, RlConfig]]
     started = perf_counter()
     with one_thread(), Corpus.open(out / "corpus") as corpus:
         model, config = train(corpus)
-        rewards = rewards_of(model, corpus.snapshots.get(WHOLE), config)
+        earned = rewards_of(model, corpus.snapshots.get(WHOLE), config)
+        rewards = {task: mean(values) for task, values in earned.items()}
         curves = curves_of(corpus, told_by(model)["run_id"])
     outcome = Outcome(str(model), rewards, curves, perf_counter() - started)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -167,9 +169,6 @@ def _rl(snapshot: "Snapshot", start: Path, output: Path, plan: Plan, estimator: 
         "generations": plan.generations,
         "learning_rate": plan.learning_rate,
         "temperature": plan.temperature,
-        "updates": 1,
-        "schedule": "linear",
-        "warmup": 0.1,
     }
     return reinforcement(snapshot, start, output, steps=plan.rl_steps, seed=seed, **told)
 

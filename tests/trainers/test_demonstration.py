@@ -16,10 +16,10 @@ from trainers.tiny_training import cold_start, one_thread, reinforcement
 def test_the_first_and_the_last_steps_are_told_apart() -> None:
     cold = {"loss": [(i, 6.0 if i <= 5 else 1.0) for i in range(1, 11)]}
     warm = {"reward": [(i, i / 10) for i in range(1, 7)]}  # each five vary by 0.025
-    assert told(cold, warm, 0.3, 0.35) == (
+    assert told(cold, warm, [0.2, 0.4], [0.3, 0.4]) == (  # variances 0.02 and 0.005, of two values each
         "SFT, 10 steps: loss 6.000 in the first 5, 1.000 in the last (± 0.000 by chance)",
         "RL, 6 steps: reward 0.300 in the first 5, 0.400 in the last (± 0.100 by chance); "
-        "over all questions, 4 responses each, 0.300 before RL and 0.350 after it",
+        "over all questions, 4 responses each, 0.300 before RL and 0.350 after it (± 0.112 by chance)",
     )
 
 
@@ -46,7 +46,7 @@ def test_a_model_may_say_all_that_it_was_taught(training: Training, tmp_path: Pa
 
 def test_settings_speak_over_those_of_the_demo(training: Training, tmp_path: Path) -> None:
     config = reinforcement(training.snapshot, training.model, tmp_path, steps=2, seed=0, prompts=2, max_response=9)
-    assert (config.prompts, config.per_device, config.max_response) == (2, 8, 9)
+    assert (config.prompts, config.per_device, config.max_response) == (2, 16, 9)
     assert cold_start(training.snapshot, training.model, tmp_path, steps=3, seed=7, batch=8).batch == 8
 
 
