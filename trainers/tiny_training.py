@@ -82,7 +82,7 @@ def reinforcement(snapshot: "Snapshot", model: Path, output: Path, *, steps: int
         "temperature": 0.6,  # at 1 so small a model errs somewhere in most answers of a hundred tokens
         "schedule": "linear",
         "warmup": 0.1,
-        "learning_rate": 3e-4,  # 1e-3 undoes within twenty steps some of what SFT has taught
+        "learning_rate": 2e-4,  # 1e-3 undoes within twenty steps some of what SFT has taught
         "seed": seed,
         "workers": 1,
         "reward_workers": 1,
