@@ -247,7 +247,7 @@ class Engine:
     def _given_up(self, last: Failure) -> None:
         self._failed_for_good += 1
         if self._failed_for_good >= HOPELESS and not self.tally.counts["answers"]:
-            hint = ". Is its server up? (`onethinker teacher` serves `local:`)" if last.reason == "connection" else ""
+            hint = ". Is its server up?" if last.reason == "connection" else ""
             detail = f"the first {self._failed_for_good} requests all failed; the last: {last.detail}{hint}"
             self.stop(last.reason, detail)
 
