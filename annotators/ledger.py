@@ -1,6 +1,7 @@
 """From answers to the lake: each is journaled at once, committed with others, and only then let go of.
 
-The commits happen in a thread of their own, spaced so that they take at most a twentieth of the time.
+The commits happen in a thread of their own, spaced so that they take at most a twentieth of the time and a run of days
+makes hundreds of them, not tens of thousands: each is a data file, and every query opens them all.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from corpus.schema import TABLES
 
 COMMIT_EVERY_S = 2.0
 COMMIT_SHARE = 20  # a commit is followed by at least so many times its own length without one
+AGE_SHARE = 50  # and by at least this part of the run's length so far
 MOST_PENDING = 500  # rows held in memory between two commits
 
 Rows = list[tuple[str, dict[str, Any]]]
@@ -93,10 +95,12 @@ class Ledger:
 
     async def _commits(self) -> None:
         loop = asyncio.get_running_loop()
+        began = monotonic()
         while True:
             if not self._ending:
+                pause_s = max(COMMIT_EVERY_S, COMMIT_SHARE * self._commit_s, (monotonic() - began) / AGE_SHARE)
                 try:
-                    async with asyncio.timeout(max(COMMIT_EVERY_S, COMMIT_SHARE * self._commit_s)):
+                    async with asyncio.timeout(pause_s):
                         await self._wake.wait()
                 except TimeoutError:
                     pass

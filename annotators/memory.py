@@ -15,12 +15,24 @@ _M_ARENA_MAX = -8  # of glibc's malloc.h
 
 
 @contextmanager
+def frugal() -> Iterator[None]:
+    """Round all that an annotating command does, the opening of its corpus included: what a process settles once.
+
+    glibc keeps a heap for each of many threads (they took 25 MB more over a hundred commits), and one does: the work
+    is in one thread at a time, the others wait for the network or the disk. DuckDB and Arrow import pandas (34 MB) at
+    the first Python list that they see, to ask whether it is one of its kinds.
+    """
+    with suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+    with without("pandas"):
+        yield
+
+
+@contextmanager
 def sparing(corpus: Corpus) -> Iterator[None]:
     """Within the block a run's commits and plans hold as little as they can between two of them."""
     before = pa.default_memory_pool()
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what was freed
-    with suppress(AttributeError, OSError):  # another C library
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)  # one for each thread by default, each keeping what was freed
     try:
         with corpus.sparing():
             yield
@@ -47,10 +59,7 @@ class _Absent(MetaPathFinder):
 
 @contextmanager
 def without(package: str) -> Iterator[None]:
-    """Within the block this process does not import a package: for commands, not for programs of other threads.
-
-    DuckDB and Arrow import pandas (34 MB) at the first Python list they see, to ask whether it is one of its kinds.
-    """
+    """Within the block this process does not import a package: for commands, not for programs of other threads."""
     absent = _Absent(package)
     if package not in sys.modules:
         sys.meta_path.insert(0, absent)

@@ -146,10 +146,10 @@ async def asked(root: Path, requests: int, concurrency: int, kind: str, prompt: 
 def engine(root: Path, requests: int, concurrency: int, kind: str) -> None:
     """The same requests through `annotate`, durable, in a process like the command's."""
     from annotators import annotate
-    from annotators.memory import without
+    from annotators.memory import frugal
     from corpus import Corpus
 
-    with without("pandas"), Corpus.open(root) as corpus:
+    with frugal(), Corpus.open(root) as corpus:
         annotate(corpus, teacher="openai:warm", limit=1)
         with reported(requests):
             done = annotate(corpus, teacher="openai:m", concurrency=concurrency, limit=requests)
@@ -159,11 +159,11 @@ def engine(root: Path, requests: int, concurrency: int, kind: str) -> None:
 def verified(root: Path, requests: int, concurrency: int, kind: str) -> None:
     """And with the traces verified as they arrive, as the command does it unless told otherwise."""
     from annotators import annotate
-    from annotators.memory import without
+    from annotators.memory import frugal
     from corpus import Corpus
     from filters import Alongside
 
-    with without("pandas"), Corpus.open(root) as corpus:
+    with frugal(), Corpus.open(root) as corpus:
         annotate(corpus, teacher="openai:warm", limit=1)
         with reported(requests), Alongside(corpus) as beside:
             annotate(corpus, teacher="openai:m", concurrency=concurrency, limit=requests, verifier=beside)

@@ -45,7 +45,7 @@ def steps(root: Path) -> None:
 
     asyncio.run(connect())
     step("the SDK, its aiohttp transport, a client")
-    from annotators.memory import without
+    from annotators.memory import frugal
 
     import duckdb  # isort: skip
 
@@ -59,7 +59,7 @@ def steps(root: Path) -> None:
     step("the rest of corpus and annotators, the tasks")
     from corpus import Corpus
 
-    with without("pandas"), Corpus.open(root) as corpus:
+    with frugal(), Corpus.open(root) as corpus:
         corpus.sql("select count(*) from samples where sample_id = ?", [""]).fetchall()
         step("a corpus open for reading: DuckLake, its SQLite catalog")
         corpus.append("claims", [{"trace_id": "a", "run_id": "b"}])

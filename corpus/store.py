@@ -31,8 +31,10 @@ _SPARING = {
     "threads": 1,
     "enable_external_file_cache": "false",
     "allocator_background_threads": "true",
+    "allocator_bulk_deallocation_flush_threshold": "'1MB'",
     "partitioned_write_flush_threshold": 8192,
 }
+_RENEW_EVERY = 100  # commits
 Rows: TypeAlias = pa.Table | pa.RecordBatch | list[dict[str, Any]]
 
 
@@ -48,6 +50,8 @@ class Corpus:
         self.lake_snapshot = lake_snapshot
         self._reader = location.connect(read_only=True, lake_snapshot=lake_snapshot)
         self._writer: duckdb.DuckDBPyConnection | None = None
+        self._commits = 0  # of the writer there is
+        self._is_sparing = False
         self._lock = location.write_lock()
         self._opening = threading.Lock()
         self._reader.execute("create table live_runs (run_id varchar)")
@@ -149,6 +153,12 @@ class Corpus:
                 raise
             with told_as_ours("the commit failed, and nothing of it was written"):
                 writer.execute("commit")
+            self._commits += 1
+            if self._commits >= _RENEW_EVERY:
+                # DuckLake keeps the statistics of all tables anew for each commit (ducklake issue 1136), 36 kB each
+                # time; a connection's end frees them, and another takes an eighth of a second.
+                writer.close()
+                self._writer = None
 
     @contextmanager
     def exclusively(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -167,17 +177,17 @@ class Corpus:
         By default DuckDB has a thread for each processor, each with buffers of its own, keeps what it has read, and
         returns what it has freed when there is more to do.
         """
-        # Cursors: another thread may be reading what its own statement gave, or be in the midst of a transaction.
-        connections = self._reader.cursor(), self._writing().cursor()
-        for connection in connections:
-            for name, value in _SPARING.items():
-                connection.execute(f"set global {name} = {value}")
+        self._spare(True)
         try:
             yield
         finally:
-            for connection in connections:
-                for name in _SPARING:
-                    connection.execute(f"reset global {name}")
+            self._spare(False)
+
+    def _spare(self, wanted: bool) -> None:
+        with self._lock:  # nobody is in the midst of a transaction, or renews the writer
+            self._is_sparing = wanted
+            for connection in filter(None, (self._reader, self._writer)):
+                _set_sparing(connection, wanted)
 
     @contextmanager
     def run(self, kind: str, config: dict[str, Any]) -> Iterator["Run"]:
@@ -189,7 +199,8 @@ class Corpus:
 
     def _writing(self) -> duckdb.DuckDBPyConnection:
         if self._writer is None:
-            self._writer = self.location.connect(read_only=False)
+            self._writer, self._commits = self.location.connect(read_only=False), 0
+            _set_sparing(self._writer, self._is_sparing)
         return self._writer
 
     def close(self) -> None:
@@ -203,6 +214,12 @@ class Corpus:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _set_sparing(connection: duckdb.DuckDBPyConnection, wanted: bool) -> None:
+    cursor = connection.cursor()  # another thread may be reading what its own statement gave
+    for name, value in _SPARING.items():
+        cursor.execute(f"set global {name} = {value}" if wanted else f"reset global {name}")
 
 
 class Transaction:

@@ -34,11 +34,11 @@ def annotate(
     import pyarrow as pa
 
     from annotators import annotate as annotate_corpus
-    from annotators.memory import without
+    from annotators.memory import frugal
     from filters.alongside import Alongside
 
     alongside = None
-    with without("pandas"), Corpus.open(corpus) as opened:
+    with frugal(), Corpus.open(corpus) as opened:
         if verify and not settings.dry_run and settings.mode != "judge":
             with Alongside(opened) as alongside:
                 report = annotate_corpus(opened, settings, verifier=alongside)

@@ -46,13 +46,14 @@ def escalate(
     import pyarrow as pa
 
     from annotators import annotate
+    from annotators.memory import frugal
     from filters import verify
 
     slice_ = where or "true"
     solved = f"select sample_id from scored_traces where profile = 'strict' and accuracy >= {keep}"
     rows: list[dict[str, Any]] = []
     spent = Decimal(0)
-    with Corpus.open(corpus) as opened:
+    with frugal(), Corpus.open(corpus) as opened:
         for stage, name in enumerate(teacher, 1):
             left = None if budget is None else budget - spent
             if left is not None and left <= 0:
