@@ -15,7 +15,6 @@ import base64
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -69,11 +70,23 @@ def cpu_s() -> float:
     return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, kinds))
 
 
+@dataclass(frozen=True)
+class Told:
+    """What one side took: requests a second, client CPU for each, and peaks of memory in MB, its helpers' included."""
+
+    rate: float
+    cpu_ms: float
+    peak_mb: float
+    private_mb: float
+    family_mb: float
+    fifths_mb: list[float]
+
+
 @contextmanager
 def reported(requests: int) -> Iterator[None]:
     """Measure the block, and print one line of JSON for the parent: requests a second, CPU, peaks of memory in MB.
 
-    `private_mb_0` to `private_mb_4` are the peaks within each fifth of the run.
+    `fifths_mb` are the peaks of private memory within each fifth of the run.
     """
     from benchmarks.usage import resident_mb, usage
 
@@ -96,10 +109,15 @@ def reported(requests: int) -> Iterator[None]:
     done.set()
     watch.join()
     peak = usage().main_gb * 1024  # ru_maxrss would be at least what the parent had when it forked
-    told = {"rate": requests / seconds, "cpu_ms": 1000 * cpu / requests, "peak_mb": peak}
-    told |= {"private_mb": max(private), "family_mb": max(family, peak)}
-    told |= {f"private_mb_{i}": max(private[len(private) * i // 5 :][: len(private) // 5 + 1]) for i in range(5)}
-    print(json.dumps(told), flush=True)
+    told = Told(
+        rate=requests / seconds,
+        cpu_ms=1000 * cpu / requests,
+        peak_mb=peak,
+        private_mb=max(private),
+        family_mb=max(family, peak),
+        fifths_mb=[max(private[len(private) * i // 5 :][: len(private) // 5 + 1]) for i in range(5)],
+    )
+    print(json.dumps(asdict(told)), flush=True)
 
 
 def bare(root: Path, requests: int, concurrency: int, kind: str) -> None:
@@ -212,7 +230,7 @@ def make_corpus(root: Path, rows: int, kind: str) -> None:
     corpus.close()
 
 
-def measure(what: str, requests: int, concurrency: int, kind: str, delay_s: float) -> dict[str, float]:
+def measure(what: str, requests: int, concurrency: int, kind: str, delay_s: float) -> Told:
     """Run one side in a fresh process against a fresh provider; returns what it reported."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "corpus"
@@ -229,7 +247,7 @@ def measure(what: str, requests: int, concurrency: int, kind: str, delay_s: floa
         finally:
             provider.kill()
             provider.wait()
-        return dict(json.loads(done.stdout.strip().splitlines()[-1]))
+        return Told(**json.loads(done.stdout.strip().splitlines()[-1]))
 
 
 def main() -> None:
@@ -245,16 +263,15 @@ def main() -> None:
                 name = f"{kind}-{concurrency}-{delay_ms}"
                 if given.only and given.only != name:
                     continue
-                told: dict[str, list[dict[str, float]]] = {"bare": [], "engine": []}
+                told: dict[str, list[Told]] = {"bare": [], "engine": []}
                 for _ in range(given.rounds):
                     for what, rounds in told.items():
                         rounds.append(measure(what, given.requests, concurrency, kind, delay_ms / 1000))
-                b, e = (
-                    {key: statistics.median(r[key] for r in rounds) for key in rounds[0]} for rounds in told.values()
-                )
+                figures = ("rate", "cpu_ms", "peak_mb")
+                rate, cpu, peak = ([median(getattr(r, f) for r in rounds) for rounds in told.values()] for f in figures)
                 print(
-                    f"{name:16} {b['rate']:11.0f} {e['rate']:6.0f} {e['rate'] / b['rate']:6.2f} {b['cpu_ms']:14.2f} "
-                    f"{e['cpu_ms']:6.2f} {e['cpu_ms'] / b['cpu_ms']:6.2f} {b['peak_mb']:15.0f} {e['peak_mb']:6.0f}",
+                    f"{name:16} {rate[0]:11.0f} {rate[1]:6.0f} {rate[1] / rate[0]:6.2f} {cpu[0]:14.2f} "
+                    f"{cpu[1]:6.2f} {cpu[1] / cpu[0]:6.2f} {peak[0]:15.0f} {peak[1]:6.0f}",
                     flush=True,
                 )
 

@@ -91,9 +91,9 @@ def main() -> None:
             for what in sides:
                 told = measure(what, requests, concurrency, kind, 0)
                 print(
-                    f"{what:8} {kind:12} {concurrency:4} in flight {requests:11,} {told['peak_mb']:9.0f} "
-                    f"{told['private_mb']:8.0f} {told['family_mb']:13.0f} {told['cpu_ms']:9.2f}  "
-                    + " ".join(f"{told[f'private_mb_{i}']:.0f}" for i in range(5)),
+                    f"{what:8} {kind:12} {concurrency:4} in flight {requests:11,} {told.peak_mb:9.0f} "
+                    f"{told.private_mb:8.0f} {told.family_mb:13.0f} {told.cpu_ms:9.2f}  "
+                    + " ".join(f"{peak:.0f}" for peak in told.fifths_mb),
                     flush=True,
                 )
 
