@@ -48,26 +48,12 @@ class Corpus:
         self.location = location
         self.root: Path = location.root
         self.lake_snapshot = lake_snapshot
-        self._reader = location.connect(read_only=True, lake_snapshot=lake_snapshot)
         self._writer: duckdb.DuckDBPyConnection | None = None
-        self._commits = 0  # of the writer there is
+        self._commits = 0  # since the connections were made
         self._is_sparing = False
         self._lock = location.write_lock()
         self._opening = threading.Lock()
-        self._reader.execute("create table live_runs (run_id varchar)")
-        missing = location.missing_tables(self._reader)
-        if missing and lake_snapshot is None:  # a corpus made before these tables were thought of
-            with self.transaction(f"add {', '.join(missing)}"):
-                location.add_tables(self._writing(), missing)
-            missing = []
-        for name, table in TABLES.items():
-            if name in missing:  # it did not exist at that snapshot: empty
-                self._reader.register("columns_of", table.schema.empty_table())
-                self._reader.execute(f"create table {name} as from columns_of")
-                continue
-            self._reader.execute(f"create view {name} as {SHOWN.get(name, f'from lake.{name}')}")
-        for name, query in VIEWS.items():
-            self._reader.execute(f"create view {name} as {query}")
+        self._reader = self._reading()
 
     @classmethod
     def create(cls, url: str | Path, *, catalog: str | None = None) -> "Corpus":
@@ -154,11 +140,6 @@ class Corpus:
             with told_as_ours("the commit failed, and nothing of it was written"):
                 writer.execute("commit")
             self._commits += 1
-            if self._commits >= _RENEW_EVERY:
-                # DuckLake keeps the statistics of all tables anew for each commit (ducklake issue 1136), 36 kB each
-                # time; a connection's end frees them, and another takes an eighth of a second.
-                writer.close()
-                self._writer = None
 
     @contextmanager
     def exclusively(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -197,10 +178,38 @@ class Corpus:
         with recorded(self, kind, config) as run:
             yield run
 
+    def _reading(self) -> duckdb.DuckDBPyConnection:
+        reader = self.location.connect(read_only=True, lake_snapshot=self.lake_snapshot)
+        reader.execute("create table live_runs (run_id varchar)")
+        missing = self.location.missing_tables(reader)
+        if missing and self.lake_snapshot is None:  # a corpus made before these tables were thought of
+            with self.transaction(f"add {', '.join(missing)}"):
+                self.location.add_tables(self._writing(), missing)
+            missing = []
+        for name, table in TABLES.items():
+            if name in missing:  # it did not exist at that snapshot: empty
+                reader.register("columns_of", table.schema.empty_table())
+                reader.execute(f"create table {name} as from columns_of")
+                continue
+            reader.execute(f"create view {name} as {SHOWN.get(name, f'from lake.{name}')}")
+        for name, query in VIEWS.items():
+            reader.execute(f"create view {name} as {query}")
+        if self._is_sparing:
+            _set_sparing(reader, True)
+        return reader
+
     def _writing(self) -> duckdb.DuckDBPyConnection:
+        """The writing connection, for whoever holds the lock."""
+        if self._writer is not None and self._commits >= _RENEW_EVERY:
+            # DuckLake keeps statistics of all tables for each commit that a connection made or saw (ducklake issue
+            # 1136), some 40 kB. They go with the connections; the reader's once nobody holds what it gave.
+            self._writer.close()
+            self._writer = None
+            self._reader = self._reading()
         if self._writer is None:
             self._writer, self._commits = self.location.connect(read_only=False), 0
-            _set_sparing(self._writer, self._is_sparing)
+            if self._is_sparing:
+                _set_sparing(self._writer, True)
         return self._writer
 
     def close(self) -> None:
