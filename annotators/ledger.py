@@ -1,7 +1,7 @@
 """From answers to the lake: each is journaled at once, committed with others, and only then let go of.
 
-The commits happen in a thread of their own, spaced so that they take at most a twentieth of the time and a run of days
-makes hundreds of them, not tens of thousands: each is a data file, and every query opens them all.
+The commits happen in a thread of their own, spaced so that they take at most a twentieth of the time, and further apart
+the longer a run takes: each is a data file, and every query opens them all.
 """
 
 import asyncio

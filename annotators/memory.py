@@ -18,8 +18,8 @@ _M_ARENA_MAX = -8  # of glibc's malloc.h
 def frugal() -> Iterator[None]:
     """Round all that an annotating command does, the opening of its corpus included: what a process settles once.
 
-    glibc keeps a heap for each of many threads (they took 25 MB more over a hundred commits), and one does: the work
-    is in one thread at a time, the others wait for the network or the disk. DuckDB and Arrow import pandas (34 MB) at
+    glibc keeps a heap for each of many threads (8 MB more over a hundred commits), and one does: the work is in one
+    thread at a time, the others wait for the network or the disk. DuckDB and Arrow import pandas (34 MB) at
     the first Python list that they see, to ask whether it is one of its kinds.
     """
     with suppress(AttributeError, OSError):  # another C library

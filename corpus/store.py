@@ -165,7 +165,7 @@ class Corpus:
             self._spare(False)
 
     def _spare(self, wanted: bool) -> None:
-        with self._lock:  # nobody is in the midst of a transaction, or renews the writer
+        with self._lock:  # nobody is in the midst of a transaction, or renews the connections
             self._is_sparing = wanted
             for connection in filter(None, (self._reader, self._writer)):
                 _set_sparing(connection, wanted)

@@ -164,6 +164,8 @@ def test_connections_are_renewed_now_and_then_and_nothing_shows_of_it(
     corpus.append("traces", [trace(0)])
     usual = corpus.sql(threads).fetchone()
     in_hand = corpus.sql("select trace_id from traces")
+    streamed = corpus.sql("from range(10_000)").to_arrow_reader(10)
+    rows = len(streamed.read_next_batch())
     first = corpus._reader, corpus._writer
     with corpus.sparing():
         for i in range(1, 8):
@@ -175,6 +177,7 @@ def test_connections_are_renewed_now_and_then_and_nothing_shows_of_it(
     assert corpus._writer is not first[1]
     assert corpus.sql(threads).fetchone() == usual
     assert len(in_hand.fetchall()) == 8, "what an earlier connection gave can be fetched"
+    assert rows + sum(map(len, streamed)) == 10_000
     assert corpus.sql("select count(*) from traces").fetchone() == (8,)
 
 
