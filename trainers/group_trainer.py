@@ -301,7 +301,7 @@ class EpochSampler(RepeatSampler):  # type: ignore[misc]
 
 def reward(**_: Any) -> list[float]:
     """The name under which TRL logs rewards; they are computed in `GroupTrainer._calculate_rewards`."""
-    raise NotImplementedError("rewards come from the verifier")
+    raise TypeError("rewards come from the verifier")
 
 
 def build(snapshot: Snapshot, config: RlConfig) -> GroupTrainer:

@@ -1,5 +1,6 @@
 """What the tasks with JSON answers share: an answer is read as a row of numbers, and many of them at once."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -11,19 +12,19 @@ from corpus.answers.layouts import Reader
 from corpus.task import Batch, Scores, Task, collector_paused, modality
 
 
-class JsonTask(Task):
+class JsonTask(Task, ABC):
     """A task whose answers are JSON with nothing but numbers in it."""
 
     def __init__(self) -> None:
         self.readers: dict[str, Reader] = {}  # by modality, which some ask different keys for
 
+    @abstractmethod
     def read(self, text: str, data_type: str) -> Sequence[float]:
         """The numbers of an answer in the order of `kinds`; raises Unparsed where it holds no answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def kinds(self, count: int) -> str:
         """What each of `count` numbers is, by the letters of corpus/answers/layouts.py."""
-        raise NotImplementedError
 
     def read_plain(self, text: str, data_type: str) -> Sequence[float]:
         """`read` for texts that hold the same numbers to the released reward."""
@@ -62,15 +63,15 @@ class JsonTask(Task):
             accuracy[rows], structure[rows] = scores.accuracy, scores.structure
         return Scores(accuracy, structure)
 
+    @abstractmethod
     def paper_of_proper(
         self, answers: Sequence[Floats], truths: Sequence[Floats], data_types: Sequence[str]
     ) -> tuple[Floats, Floats]:
         """Released accuracy and structure of answers and truths that both could be read strictly."""
-        raise NotImplementedError
 
+    @abstractmethod
     def paper_of_any(self, batch: Batch) -> Scores:
         """The released reward of whatever was answered."""
-        raise NotImplementedError
 
 
 def table(readings: Sequence[Sequence[float]], width: int) -> Floats:
