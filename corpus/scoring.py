@@ -1,7 +1,7 @@
 """Scoring a table of responses: an Arrow table in, an Arrow table out, rows in the same order.
 
 Rows are grouped by their task and each task scores its rows as one batch. A profile names a way to score: how a
-response is taken apart, whether an unknown type is an error, and which method of the tasks is asked.
+response is taken apart, which function scores a type, and what a truth that cannot be read comes to.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ import pyarrow as pa
 from corpus.answers.geometry import Floats
 from corpus.errors import OneThinkerError, near
 from corpus.response import ANSWER, block, final_answer, split_released
-from corpus.task import Batch, Scores, Task
+from corpus.task import Batch, Scores, wrong_as_released
 from corpus.tasks import task, tasks
 
 VERSION = 1  # of what all tasks share: how a response is taken apart, how a reward is put together; verdicts name it
@@ -40,7 +40,7 @@ class Profile:
     """A named way to score."""
 
     read: Callable[[str | None], Read]
-    find: Callable[[str], Task]
+    of_type: Callable[[str], Callable[[Batch], Scores]]
     missing_is_null: bool  # a NaN means "could not be scored" and becomes null; else it is a score like any other
 
 
@@ -54,14 +54,19 @@ def _read_as_released(response: str | None) -> Read:
     return *split_released(response), None
 
 
-def _find_as_released(name: str) -> Task:
+def _strict(name: str) -> Callable[[Batch], Scores]:
+    return task(name).strict
+
+
+def _released(name: str) -> Callable[[Batch], Scores]:
     """The released reward folds case, and gives a type that it does not know a score like any other's wrong answer."""
-    return {known.lower(): found for known, found in tasks().items()}.get(name.lower(), Task())
+    known = {found.name.lower(): found.paper for found in tasks().values()}
+    return known.get(name.lower(), wrong_as_released)
 
 
 PROFILES = {
-    "strict": Profile(_read_strictly, task, missing_is_null=True),
-    "paper": Profile(_read_as_released, _find_as_released, missing_is_null=False),
+    "strict": Profile(_read_strictly, _strict, missing_is_null=True),
+    "paper": Profile(_read_as_released, _released, missing_is_null=False),
 }
 
 
@@ -75,11 +80,11 @@ def score(table: pa.Table, profile: str = "strict") -> pa.Table:
     rules = PROFILES.get(profile)
     if rules is None:
         raise OneThinkerError(f"unknown profile {profile!r}{near(profile, PROFILES)}; there are: {', '.join(PROFILES)}")
-    slices = [_scored(table.slice(start, ROWS), rules, profile) for start in range(0, table.num_rows, ROWS)]
+    slices = [_scored(table.slice(start, ROWS), rules) for start in range(0, table.num_rows, ROWS)]
     return pa.concat_tables(slices) if slices else SCHEMA.empty_table()
 
 
-def _scored(table: pa.Table, rules: Profile, profile: str) -> pa.Table:
+def _scored(table: pa.Table, rules: Profile) -> pa.Table:
     count = table.num_rows
     columns = _columns(table)
     reads = [rules.read(response) for response in _each(table.column("response"))]
@@ -89,7 +94,7 @@ def _scored(table: pa.Table, rules: Profile, profile: str) -> pa.Table:
     parts: list[tuple[np.ndarray[Any, Any], dict[str, Floats]]] = []
     for name, rows in _by_type(columns["problem_type"]).items():
         batch = _batch(columns, reads, rows)
-        scores: Scores = getattr(rules.find(name), profile)(batch)
+        scores = rules.of_type(name)(batch)
         accuracy[rows], structure[rows] = scores.accuracy, scores.structure
         for row, reason in zip(rows.tolist(), scores.reasons, strict=True):
             if reason:

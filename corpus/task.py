@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -126,7 +127,12 @@ class Example:
     options: Sequence[str] | None = None
 
 
-class Task:
+def wrong_as_released(batch: Batch) -> Scores:
+    """What the released reward gives a wrong answer, and all answers of a type that it does not know."""
+    return Scores(np.zeros(len(batch)), np.full(len(batch), 0.5))
+
+
+class Task(ABC):
     """One answer type. Subclasses live in corpus/tasks, one a file, and are found by walking the folder."""
 
     name: ClassVar[str] = ""  # the problem_type of the released corpus
@@ -158,15 +164,15 @@ class Task:
         options = sample.get("options")
         return problem + "\n\nOptions:\n" + "\n".join(options) if options else problem
 
+    @abstractmethod
     def family(self, sample: Mapping[str, Any]) -> str:
         """Which of the ten task families a sample of this type belongs to."""
-        raise NotImplementedError
 
     # -- reading and scoring -----------------------------------------------------------------------------------------
 
+    @abstractmethod
     def read(self, text: str, data_type: str) -> Any:
         """What a body text holds, in plain Python for scoring many; raises Unparsed where it holds no answer."""
-        raise NotImplementedError
 
     def parse(self, text: str, data_type: str = "image") -> Any:
         """The answer that a body text holds; raises Unparsed with a stable reason where it holds none."""
@@ -188,12 +194,12 @@ class Task:
         return float(getattr(self, profile)(batch).accuracy[0])
 
     def paper(self, batch: Batch) -> Scores:
-        """The released reward. Here: what it gives a type that it does not know, and a type of ours is one to it."""
-        return Scores(np.zeros(len(batch)), np.full(len(batch), 0.5))
+        """The released reward; a type of ours is one that it does not know."""
+        return wrong_as_released(batch)
 
+    @abstractmethod
     def strict(self, batch: Batch) -> Scores:
         """Our reward, the default for filtering and for new training; see docs/rewards.md for its rules."""
-        raise NotImplementedError
 
     def readings(self, batch: Batch) -> Readings:
         """Every answer and every truth of a batch through `read`; a truth that comes again is read once."""

@@ -1,6 +1,6 @@
 """What the tasks with JSON answers share: an answer is read as a row of numbers, and many of them at once."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from corpus.answers.layouts import Reader
 from corpus.task import Batch, Scores, Task, collector_paused, modality
 
 
-class JsonTask(Task, ABC):
+class JsonTask(Task):
     """A task whose answers are JSON with nothing but numbers in it."""
 
     def __init__(self) -> None:
