@@ -15,15 +15,15 @@ from typing import Protocol
 
 import orjson
 
-from annotators.asking import Failure, Request, Teacher
+from annotators.batch_files import READY, SUBMITTED, SUBMITTING, Part, Parts, Timeout, Writer
 from annotators.claims import take
-from annotators.encoding import Undecodable
 from annotators.engine import Engine, Stop
+from annotators.flags import read
+from annotators.http import understood
+from annotators.jobs import Job
+from annotators.media_encoding import Undecodable
+from annotators.messages import Failure, Request, Teacher
 from annotators.money import most_input_tokens
-from annotators.parts import READY, SUBMITTED, SUBMITTING, Part, Parts, Timeout, Writer
-from annotators.plan import Job
-from annotators.responses import read
-from annotators.wire import understood
 from corpus.errors import OneThinkerError, UsageError
 
 ROUNDS = 5  # times that a request is submitted at most

@@ -6,9 +6,9 @@ until what its journal holds is in the lake; after that it is void, and nothing 
 
 from collections.abc import Sequence
 
+from annotators.batch_files import pending
+from annotators.jobs import Job
 from annotators.ledger import journal_folder, replay
-from annotators.parts import pending
-from annotators.plan import Job
 from corpus.runs import Run
 
 

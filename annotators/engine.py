@@ -17,17 +17,17 @@ from typing import Any
 import orjson
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
-from annotators.asking import Failure, Reply, Request, Teacher
 from annotators.claims import take
-from annotators.encoding import Undecodable
+from annotators.flags import RETRIED, Read, read
+from annotators.jobs import Asked, Job, Jobs, Plan
 from annotators.ledger import Ledger
-from annotators.live import Glimpse, Verifier
 from annotators.log import tell, warn
+from annotators.media_encoding import Undecodable
+from annotators.media_pool import Preparer
+from annotators.messages import Failure, Reply, Request, Teacher
 from annotators.money import Budget, Price, most_input_tokens
-from annotators.pace import Pace
-from annotators.plan import Asked, Job, Jobs, Plan
-from annotators.preparing import Preparer
-from annotators.responses import RETRIED, Read, read
+from annotators.progress_view import Glimpse, Verifier
+from annotators.rate_limit import Pace
 from annotators.settings import Settings
 from annotators.tracing import request_span
 from corpus.ids import digest

@@ -4,12 +4,12 @@ from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 
-from annotators.asking import Clip, Picture, Request, Text
-from annotators.encoding import Undecodable
+from annotators.http import NO_KEY
+from annotators.jobs import Job, Jobs, Plan
+from annotators.media_encoding import Undecodable
+from annotators.media_pool import Preparer
+from annotators.messages import Clip, Picture, Request, Text
 from annotators.money import Price
-from annotators.plan import Job, Jobs, Plan
-from annotators.preparing import Preparer
-from annotators.wire import NO_KEY
 
 SAMPLED = 24  # requests built and counted for each kind of sample
 

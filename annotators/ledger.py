@@ -15,8 +15,8 @@ import duckdb
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from annotators.journal import SYNC_EVERY_S, Journal, leftovers
-from annotators.live import Verifier
-from annotators.memory import give_back
+from annotators.process_memory import give_back
+from annotators.progress_view import Verifier
 from corpus import Corpus, OneThinkerError
 from corpus.runs import Run
 from corpus.schema import TABLES

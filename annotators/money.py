@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from annotators.asking import Clip, Picture, Reply, Request, Text
+from annotators.messages import Clip, Picture, Reply, Request, Text
 from corpus.errors import OneThinkerError, near
 
 BUILT_IN = Path(__file__).with_name("prices.toml")

@@ -18,13 +18,13 @@ from annotators.agreement import record_agreement
 from annotators.batch import run_batches
 from annotators.engine import Engine, Stop
 from annotators.estimate import Estimate, estimate
+from annotators.jobs import Jobs, Plan
 from annotators.ledger import Ledger, replay
-from annotators.live import Verifier, shown
 from annotators.log import logged
-from annotators.memory import sparing
+from annotators.media_pool import Preparer
 from annotators.money import Budget, Price, price_of
-from annotators.plan import Jobs, Plan
-from annotators.preparing import Preparer
+from annotators.process_memory import sparing
+from annotators.progress_view import Verifier, shown
 from annotators.providers import connect
 from annotators.settings import Settings
 from corpus import Corpus, OneThinkerError

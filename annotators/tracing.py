@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
-from annotators.asking import Failure, Reply
+from annotators.messages import Failure, Reply
 
 try:
     from opentelemetry import trace

@@ -164,7 +164,7 @@ async def asked(root: Path, requests: int, concurrency: int, kind: str, prompt: 
 def engine(root: Path, requests: int, concurrency: int, kind: str) -> None:
     """The same requests through `annotate`, durable, in a process like the command's."""
     from annotators import annotate
-    from annotators.memory import frugal
+    from annotators.process_memory import frugal
     from corpus import Corpus
 
     with frugal(), Corpus.open(root) as corpus:
@@ -177,7 +177,7 @@ def engine(root: Path, requests: int, concurrency: int, kind: str) -> None:
 def verified(root: Path, requests: int, concurrency: int, kind: str) -> None:
     """And with the traces verified as they arrive, as the command does it unless told otherwise."""
     from annotators import annotate
-    from annotators.memory import frugal
+    from annotators.process_memory import frugal
     from corpus import Corpus
     from filters import Alongside
 

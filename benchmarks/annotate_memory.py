@@ -45,7 +45,7 @@ def steps(root: Path) -> None:
 
     asyncio.run(connect())
     step("the SDK, its aiohttp transport, a client")
-    from annotators.memory import frugal
+    from annotators.process_memory import frugal
 
     import duckdb  # isort: skip
 

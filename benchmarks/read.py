@@ -29,11 +29,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from corpus.chat import messages
 from corpus.media import MediaStore
-from corpus.snapshots import Snapshot, frozen
-from corpus.snapshots.loading import COLUMNS, chat_rows, features, prepare
+from corpus.snapshots import Snapshot, row_format
+from corpus.snapshots.dataset import COLUMNS, chat_rows, features, prepare
 
 POOL = 400  # different media; one in ten is a video
-CHUNK = frozen.ROWS_PER_GROUP
+CHUNK = row_format.ROWS_PER_GROUP
 
 
 # -- what is read ------------------------------------------------------------------------------------------------------
@@ -43,13 +43,13 @@ def make(folder: Path, rows: int) -> Snapshot:
     """A snapshot of `rows` made-up rows in `folder`."""
     pool = media_pool(folder)
     (folder / "snapshots" / "bench@1").mkdir(parents=True)
-    schema = frozen.schema()
+    schema = row_format.schema()
     random = np.random.default_rng(0)
     words = np.array([f"word{i}" for i in range(5_000)])
     files, writer, written = [], None, 0
     for start in range(0, rows, CHUNK):
         count = min(CHUNK, rows - start)
-        if writer is None or written >= frozen.ROWS_PER_FILE:
+        if writer is None or written >= row_format.ROWS_PER_FILE:
             if writer is not None:
                 writer.close()
             files.append({"path": f"rows-{len(files):05d}.parquet"})

@@ -15,7 +15,7 @@ from benchmarks.synthetic import arguments, opened
 from benchmarks.usage import peak_memory, usage
 from filters import select
 
-RECIPE = Path(__file__).parents[1] / "recipes" / "onethinker_sft_340k.yaml"
+RECIPE = Path(__file__).parents[1] / "filters" / "recipes" / "onethinker_sft_340k.yaml"
 
 
 def main() -> None:

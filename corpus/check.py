@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 import pyarrow as pa
 
-from corpus.ingest.looking import MEDIUM_TIMEOUT_S, Looked, Source, drafts, look, measured
+from corpus.ingest.drafts import MEDIUM_TIMEOUT_S, Looked, Source, drafts, look, measured
 from corpus.media import MediaError, MediaStore
-from corpus.media_pool import MediaPool
+from corpus.media.pool import MediaPool
 from corpus.progress import Bar, progress
 from corpus.response import wrap
 from corpus.sources import Rejected, reader

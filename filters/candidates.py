@@ -12,7 +12,7 @@ from corpus import Corpus
 from corpus.errors import OneThinkerError, near
 from filters.pool import shared
 from filters.score import PRELOAD
-from filters.working import stream, working_database
+from filters.scratch_db import stream, working_database
 
 POOL_FROM_ROWS = 5_000  # fewer responses are read in less time than processes take to start
 
@@ -102,7 +102,7 @@ class Candidates:
     ) -> pa.Table:
         """What `judge` says of the texts of the traces still in: (trace_id, reason) where its `reason` is not null.
 
-        `judge` gets tables with the columns of traces and samples that are named here (see `filters.working.stream`)
+        `judge` gets tables with the columns of traces and samples that are named here (see `filters.scratch_db.stream`)
         and gives one row with a `reason` for each of theirs; over many rows it runs in the process pool, and must be
         importable. A response it cannot get through in time is dropped as `timeout`, or with the pool's other words.
         `by` and `prepare` are those of `Pool.map`.

@@ -1,6 +1,6 @@
 """Recipes: a selection as one readable list, in YAML, checked when it is loaded.
 
-    # onethinker select recipes/demo.yaml --name demo
+    # onethinker select demo --name demo
     profile: strict
     seed: 1
     steps:
@@ -80,7 +80,9 @@ def load(path: Path | str) -> Recipe:
     Raises UsageError, naming file, key and near names, for whatever is wrong with it.
     """
     shipped = {
-        file.name.removesuffix(".yaml"): file for file in files("recipes").iterdir() if file.name.endswith(".yaml")
+        file.name.removesuffix(".yaml"): file
+        for file in files("filters.recipes").iterdir()
+        if file.name.endswith(".yaml")
     }
     file = shipped[str(path)] if str(path) in shipped and not Path(path).is_file() else Path(path)
     try:
@@ -97,7 +99,7 @@ def parse(text: str, *, name: str = "recipe") -> Recipe:
     except yaml.YAMLError as error:
         raise UsageError(f"{name} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(said, dict):
-        raise UsageError(f"{name}: a recipe is a mapping with the key 'steps'; see recipes/demo.yaml")
+        raise UsageError(f"{name}: a recipe is a mapping with the key 'steps'; see filters/recipes/demo.yaml")
     head = _checked(_Head, said, name)
     return Recipe(head.profile, head.seed, head.where, tuple(_step(s, name) for s in head.steps), text)
 

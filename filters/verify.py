@@ -19,7 +19,7 @@ from corpus.progress import progress
 from corpus.runs import Run
 from filters.score import INPUT, scored
 from filters.scorers import OWN, UNANSWERED, Scorer, in_words, rescored, scorer
-from filters.working import stream, working_database
+from filters.scratch_db import stream, working_database
 
 COMMIT_ROWS = 25_000
 COMMIT_S = 10.0

@@ -4,7 +4,7 @@ from itertools import groupby
 from pathlib import Path
 
 from corpus.snapshots.diff import Diff
-from onethinker.page import environment
+from onethinker.demo.page import environment
 
 
 def write(diff: Diff, path: Path, *, limit: int) -> None:

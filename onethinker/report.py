@@ -7,7 +7,7 @@ from typing import Any
 from corpus import Corpus
 from corpus.errors import OneThinkerError, near
 from corpus.runs import code_version
-from onethinker.page import environment
+from onethinker.demo.page import environment
 from onethinker.pictures import drawn
 
 PASSING = 0.5  # accuracy

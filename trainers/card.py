@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from trainers.record import FILE, Record
+from trainers.run_log import FILE, Record
 
 if TYPE_CHECKING:
     from corpus import Corpus

@@ -16,12 +16,14 @@ settings = with_config(ConfigDict(extra="forbid"))  # for every dataclass that a
 
 
 def load(path: str | Path, kind: type[Config], **overrides: Any) -> Config:
-    """The config in a YAML file, or the one of that bare name in configs/; `overrides` speak over it.
+    """The config in a YAML file, or the one of that bare name in trainers/configs/; `overrides` speak over it.
 
     Raises UsageError naming the file, the key, and what is near it.
     """
     shipped = {
-        file.name.removesuffix(".yaml"): file for file in files("configs").iterdir() if file.name.endswith(".yaml")
+        file.name.removesuffix(".yaml"): file
+        for file in files("trainers.configs").iterdir()
+        if file.name.endswith(".yaml")
     }
     file = shipped[str(path)] if str(path) in shipped and not Path(path).is_file() else Path(path)
     try:

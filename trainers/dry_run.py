@@ -8,10 +8,10 @@ import yaml
 
 from trainers.config import plain
 from trainers.encoding import Encoder, RowDropped
-from trainers.memory import estimate, media_tokens
+from trainers.estimate import estimate, media_tokens
 from trainers.models import load_processor
 from trainers.rl import RlConfig
-from trainers.running import ranks
+from trainers.run import ranks
 from trainers.sft import SftConfig
 
 if TYPE_CHECKING:

@@ -29,14 +29,14 @@ from corpus.snapshots import Snapshot
 from trainers import rewards
 from trainers.batching import Anchors, joined
 from trainers.encoding import Encoded, Encoder, Media, Row, RowDropped
-from trainers.generated import Part, learns_from, merged
 from trainers.learning_signal import Signal, learnt
 from trainers.models import adapters, load_model, load_processor
 from trainers.online_filter import Reserve
 from trainers.rewards import Judged, judged, unscored
 from trainers.rl import AGGREGATIONS, RlConfig
-from trainers.running import ranks as world_size
-from trainers.running import trl_arguments
+from trainers.rollout import Part, learns_from, merged
+from trainers.run import ranks as world_size
+from trainers.run import trl_arguments
 from trainers.vllm_media import Shown, WithMedia
 
 STATE = "advantages.json"  # in each checkpoint: the estimator's moments and how far the reserve was used

@@ -12,7 +12,7 @@ from trainers.config import settings
 from trainers.encoding import MediaLimits
 from trainers.models import ModelSettings
 from trainers.online_filter import FilterSettings
-from trainers.running import run, shares
+from trainers.run import run, shares
 from trainers.torchvision_schemas import declare
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from trainers.config import settings
 from trainers.encoding import MediaLimits
 from trainers.models import ModelSettings
-from trainers.running import run, shares
+from trainers.run import run, shares
 from trainers.torchvision_schemas import declare
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from trl import SFTTrainer
 from corpus.snapshots import Snapshot
 from trainers.batching import AsAsked, Collator, RowBatches
 from trainers.encoding import Encoder, MediaLimits, Row
-from trainers.memory import media_tokens
+from trainers.estimate import media_tokens
 from trainers.models import adapters, load_model, load_processor
-from trainers.running import ranks as world_size
-from trainers.running import trl_arguments
+from trainers.run import ranks as world_size
+from trainers.run import trl_arguments
 from trainers.sft import SftConfig
 
 

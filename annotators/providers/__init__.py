@@ -1,10 +1,10 @@
 """One file per provider, found by walking this folder; the file's name is the provider's.
 
-Each has `connect(model, settings) -> annotators.asking.Teacher` and says in its docstring's first line what it is and
+Each has `connect(model, settings) -> annotators.messages.Teacher` and says in its docstring's first line what it is and
 which environment variables it reads. SDKs are imported inside `connect`: listing providers loads none of them.
 """
 
-from annotators.asking import Teacher
+from annotators.messages import Teacher
 from annotators.settings import Settings
 from corpus.discovery import modules
 

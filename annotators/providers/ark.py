@@ -1,8 +1,8 @@
 """Volcengine Ark, which serves the Seed models that OneThinker's own traces came from (ARK_API_KEY)."""
 
+from annotators.http import key_from
 from annotators.providers.openai import Chat
 from annotators.settings import Settings
-from annotators.wire import key_from
 
 KEY = "ARK_API_KEY"
 URL = "https://ark.cn-beijing.volces.com/api/v3"

@@ -1,8 +1,8 @@
 """Google's Gemini models through their OpenAI-compatible endpoint (GEMINI_API_KEY)."""
 
+from annotators.http import key_from
 from annotators.providers.openai import Chat
 from annotators.settings import Settings
-from annotators.wire import key_from
 
 KEY = "GEMINI_API_KEY"
 URL = "https://generativelanguage.googleapis.com/v1beta/openai/"

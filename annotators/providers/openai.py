@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from annotators.asking import Clip, Failure, Part, Picture, Reply, Request, Text, Unreadable
+from annotators.http import CLOCKS_DIFFER_S, clean, exchange, failures, key_from, of_status
+from annotators.messages import Clip, Failure, Part, Picture, Reply, Request, Text, Unreadable
 from annotators.settings import Settings
-from annotators.wire import CLOCKS_DIFFER_S, clean, exchange, failures, key_from, of_status
 
 KEY = "OPENAI_API_KEY"
 OFFICIAL = "https://api.openai.com/v1"

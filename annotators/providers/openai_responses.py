@@ -4,10 +4,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from annotators.asking import Clip, Part, Picture, Reply, Request, Text, Unreadable
+from annotators.http import key_from
+from annotators.messages import Clip, Part, Picture, Reply, Request, Text, Unreadable
 from annotators.providers.openai import KEY, OFFICIAL, Batching
 from annotators.settings import Settings
-from annotators.wire import key_from
 from corpus.errors import UsageError
 
 

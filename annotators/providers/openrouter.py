@@ -1,8 +1,8 @@
 """OpenRouter, one key for many providers' models (OPENROUTER_API_KEY)."""
 
+from annotators.http import key_from
 from annotators.providers.openai import Chat
 from annotators.settings import Settings
-from annotators.wire import key_from
 
 KEY = "OPENROUTER_API_KEY"
 URL = "https://openrouter.ai/api/v1"

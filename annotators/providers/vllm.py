@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from annotators.asking import Failure, Reply, Request, Unreadable
+from annotators.messages import Failure, Reply, Request, Unreadable
 from annotators.providers.openai import Chat
 from annotators.settings import Settings
 from corpus.errors import OneThinkerError

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from corpus.exports._media import rows
-from corpus.snapshots import Snapshot, frozen
+from corpus.snapshots import Snapshot, row_format
 
 TAR_BYTES = 1_000_000_000
 
@@ -23,7 +23,7 @@ TAR_BYTES = 1_000_000_000
 def export(snapshot: Snapshot, out: Path) -> dict[str, int]:
     """Write the tar files into `out`; returns the number of rows in each."""
     counts: Counter[str] = Counter()
-    columns = [name for name in frozen.schema().names if name != "media"]
+    columns = [name for name in row_format.schema().names if name != "media"]
     with ExitStack() as stack:
         tars: dict[str, tuple[str, tarfile.TarFile]] = {}
         sizes: Counter[str] = Counter()

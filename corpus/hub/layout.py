@@ -23,7 +23,7 @@ from corpus.errors import OneThinkerError, UsageError
 from corpus.ids import digest
 from corpus.media import MediaError, MediaStore
 from corpus.progress import progress
-from corpus.snapshots import frozen
+from corpus.snapshots import row_format
 
 if TYPE_CHECKING:
     import datasets
@@ -82,7 +82,7 @@ def features() -> "datasets.Features":
         "videos": datasets.List(datasets.Video(decode=False)),
         "media_at": datasets.List(datasets.Value("string")),
     }
-    for column in frozen.schema():
+    for column in row_format.schema():
         named[column.name] = datasets.features.features.generate_from_arrow_type(column.type)
     return datasets.Features({name: named[name] for name in (*FIRST, *(n for n in named if n not in FIRST))})
 
@@ -91,7 +91,7 @@ def write_rows(snapshot: "Snapshot", folder: Path, policy: Policy) -> Written:
     """Write the snapshot's rows under `folder/data`, and media that lie beside them under `folder/media`."""
     written = Written()
     store = MediaStore(str(snapshot.media_root))
-    rows = pyarrow.dataset.dataset([str(path) for path in snapshot.files], schema=frozen.schema())
+    rows = pyarrow.dataset.dataset([str(path) for path in snapshot.files], schema=row_format.schema())
     with progress("writing rows", snapshot.rows) as bar:
         for (task, split, source), stem in _groups(rows).items():
             config, split_name = slug(task), slug(split or NO_SPLIT)
@@ -238,7 +238,7 @@ class _Shards:
 
 def frozen_rows(table: pa.Table) -> pa.RecordBatch:
     """Published rows (without their media) as frozen rows again. Raises OneThinkerError for other columns."""
-    schema = frozen.schema()
+    schema = row_format.schema()
     missing = [name for name in schema.names if name not in table.column_names]
     if missing:
         raise OneThinkerError(f"the published rows have no column {', '.join(missing)}: not a publication of ours")

@@ -18,7 +18,7 @@ from corpus.hub.publish import SNAPSHOT
 from corpus.hub.remote import Remote
 from corpus.media import MediaError, MediaStore, sha256_of
 from corpus.progress import progress
-from corpus.snapshots import frozen
+from corpus.snapshots import row_format
 
 if TYPE_CHECKING:
     from corpus.runs import Run
@@ -130,7 +130,7 @@ def _keep(store: MediaStore, path: Path, sha256: str, shard: Path) -> None:
         raise OneThinkerError(f"a medium of {shard.name} is not as its row says: {error}") from error
 
 
-def _rows(folder: Path, rows: int = frozen.ROWS_PER_GROUP) -> Iterator[pa.RecordBatch]:
+def _rows(folder: Path, rows: int = row_format.ROWS_PER_GROUP) -> Iterator[pa.RecordBatch]:
     """The published rows, in the order they were frozen in, as frozen rows."""
     columns = [name for name in features() if name not in ("images", "videos", "media_at")]
     named = ", ".join(f'"{name}"' for name in columns)
@@ -146,7 +146,7 @@ def _bring_tables(folder: Path, run: "Run") -> None:
     with run.transaction("pull") as tx:
         for batch in _rows(folder, _ROWS_AT_ONCE):
             for table in ("samples", "traces", "verdicts"):
-                run.counts[table] += tx.append(table, frozen.rows_of(table, batch))
+                run.counts[table] += tx.append(table, row_format.rows_of(table, batch))
         run.counts["verdicts"] += tx.append("verdicts", provenance.read("verdicts", folder))
         run.counts["prompts"] += tx.append("prompts", provenance.read("prompts", folder))
         tx.append("run_events", provenance.read("runs", folder))

@@ -7,6 +7,6 @@ content and rejects from their place, so a run that was killed is completed by r
 adds nothing.
 """
 
-from corpus.ingest.ingesting import ingest
+from corpus.ingest.run import ingest
 
 __all__ = ["ingest"]

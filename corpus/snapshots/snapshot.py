@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.media import sha256_of
-from corpus.snapshots.frozen import ROWS_PER_GROUP, fingerprint
+from corpus.snapshots.row_format import ROWS_PER_GROUP, fingerprint
 
 if TYPE_CHECKING:
     import datasets
@@ -62,11 +62,11 @@ class Snapshot:
         return found
 
     def dataset(self, *, decode: bool = True) -> "datasets.Dataset":
-        """A memory-mapped `datasets.Dataset` of chat messages with `images` and `videos`: see `loading.py`.
+        """A memory-mapped `datasets.Dataset` of chat messages with `images` and `videos`: see `dataset.py`.
 
         With `decode=False` images stay paths. (`cast_column` does that too, and writes all rows anew for it.)
         """
-        from corpus.snapshots.loading import dataset
+        from corpus.snapshots.dataset import dataset
 
         return dataset(self, decode=decode)
 

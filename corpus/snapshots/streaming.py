@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from corpus.errors import UsageError
-from corpus.snapshots.loading import COLUMNS, chat_rows, features
+from corpus.snapshots.dataset import COLUMNS, chat_rows, features
 
 if TYPE_CHECKING:
     import datasets

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 
 from corpus.errors import OneThinkerError, UsageError, near
 from corpus.runs import code_version
-from corpus.snapshots.frozen import write_files
-from corpus.snapshots.loading import prepare
-from corpus.snapshots.picked import picked_rows
+from corpus.snapshots.dataset import prepare
+from corpus.snapshots.freeze import picked_rows
+from corpus.snapshots.row_format import write_files
 from corpus.snapshots.snapshot import Snapshot
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""judge: a language model's judgements by a rubric, as `annotators` wrote them into the corpus (see corpus/judging.py).
+"""judge: a language model's judgements by a rubric, as written by `annotators` (see corpus/judge_prompt.py).
 
 Several judgements of one answer are averaged. An answer without one is `not_judged` and stays without a score; the next
 verification looks again.
@@ -7,7 +7,7 @@ verification looks again.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from corpus import Corpus, judging
+from corpus import Corpus, judge_prompt
 from corpus.errors import OneThinkerError
 from filters.scorers import Question, Score
 
@@ -37,4 +37,4 @@ def open_scorer(rest: str, corpus: Corpus) -> Judge:
             f"the corpus holds no judgement{f' of {rest}' if rest else ''} with a score; have answers judged with "
             "`onethinker annotate --mode judge --teacher P:MODEL`"
         )
-    return Judge(f"judge:{rest or 'all'}@{judging.VERSION}", dict(rows))
+    return Judge(f"judge:{rest or 'all'}@{judge_prompt.VERSION}", dict(rows))

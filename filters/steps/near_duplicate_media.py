@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from filters.candidates import Candidates
-from filters.near import hash_media, near_hashes
+from filters.near_duplicates import hash_media, near_hashes
 from filters.pool import shared
 from filters.recipe import Options as _Options
 from filters.score import PRELOAD

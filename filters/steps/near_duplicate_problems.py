@@ -15,7 +15,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from filters.candidates import Candidates
-from filters.near import near_texts
+from filters.near_duplicates import near_texts
 from filters.recipe import Options as _Options
 
 _PLACEHOLDER = re.compile(r"<(?:image|video)>")

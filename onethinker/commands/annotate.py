@@ -34,8 +34,8 @@ def annotate(
     import pyarrow as pa
 
     from annotators import annotate as annotate_corpus
-    from annotators.memory import frugal
-    from filters.alongside import Alongside
+    from annotators.process_memory import frugal
+    from filters.live_verify import Alongside
 
     alongside = None
     with frugal(), Corpus.open(corpus) as opened:

@@ -26,6 +26,6 @@ def demo(
 
     Example: `onethinker demo --out demo`
     """
-    from onethinker.demo import run
+    from onethinker.demo.run import run
 
     run(out, teacher=teacher, seed=seed, per_family=per_family, train=train)

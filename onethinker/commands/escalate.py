@@ -46,7 +46,7 @@ def escalate(
     import pyarrow as pa
 
     from annotators import annotate
-    from annotators.memory import frugal
+    from annotators.process_memory import frugal
     from filters import verify
 
     slice_ = where or "true"

@@ -37,7 +37,7 @@ def score(
     workers
         How many processes to use; all processors when left out.
     """  # noqa: E501, an example has to be pasted whole
-    from filters.lines import score_lines
+    from filters.jsonl import score_lines
 
     faults = 0
 

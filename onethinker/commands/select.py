@@ -20,7 +20,7 @@ def select(
 ) -> None:
     """Apply a recipe and freeze what it keeps as the next version of a snapshot; show what went, where and why.
 
-    Example: `onethinker select recipes/demo.yaml --name demo`
+    Example: `onethinker select demo --name demo`
 
     Parameters
     ----------

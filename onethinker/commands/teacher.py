@@ -26,6 +26,6 @@ def teacher(
     """
     import asyncio
 
-    from onethinker.teacher.server import serve_until_stopped
+    from onethinker.demo.teacher.server import serve_until_stopped
 
     asyncio.run(serve_until_stopped(host, port, seed=seed, error_rate=error_rate, latency_ms=latency_ms))

@@ -29,7 +29,7 @@ def sft(config: str, /, *, resume: Resume = None, dry_run: DryRun = False, corpu
     Parameters
     ----------
     config
-        A YAML file, or the name of one in configs/.
+        A YAML file, or the name of one in trainers/configs/.
     """
     from trainers import sft as method
 
@@ -47,7 +47,7 @@ def rl(config: str, /, *, resume: Resume = None, dry_run: DryRun = False, corpus
     Parameters
     ----------
     config
-        A YAML file, or the name of one in configs/.
+        A YAML file, or the name of one in trainers/configs/.
     """
     from trainers import rl as method
 

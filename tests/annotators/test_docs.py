@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from annotators import Settings
-from annotators.responses import RETRIED
+from annotators.flags import RETRIED
 from annotators.settings import flag
 from corpus.discovery import names
 

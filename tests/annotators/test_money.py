@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from annotators import annotate
-from annotators.asking import Picture, Reply, Request, Text
+from annotators.messages import Picture, Reply, Request, Text
 from annotators.money import Budget, Price, most_input_tokens, price_of, prices
 from annotators.run import spent_by_killed
 from corpus import OneThinkerError

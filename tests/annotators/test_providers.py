@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from annotators.asking import Clip, Picture, Reply, Request, Text, Unreadable
+from annotators.http import clean, of_status, retry_after
+from annotators.messages import Clip, Picture, Reply, Request, Text, Unreadable
 from annotators.providers import connect
 from annotators.settings import Settings
-from annotators.wire import clean, of_status, retry_after
 from corpus.discovery import names
 from corpus.errors import UsageError
 from tests.annotators.serving import anthropic_reply, openai_reply
@@ -180,7 +180,7 @@ def test_vllm_in_process_generates_together_and_finds_the_bad_prompt(monkeypatch
     import sys
     from types import ModuleType, SimpleNamespace
 
-    from annotators.asking import Failure
+    from annotators.messages import Failure
 
     calls: list[int] = []
 

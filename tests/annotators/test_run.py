@@ -276,7 +276,7 @@ def test_quotes_in_a_name_and_a_limit_keep_their_meaning(tmp_path: Path, provide
 
 
 def test_the_jobs_of_a_plan_come_in_the_order_of_their_samples(tmp_path: Path) -> None:
-    from annotators.plan import Plan
+    from annotators.jobs import Plan
 
     plan = Plan(questions(tmp_path / "corpus", 300), Settings(teacher="openai:m", n=2), "here")
     with plan.jobs() as jobs:

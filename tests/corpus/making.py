@@ -97,5 +97,5 @@ def frozen(corpus: Corpus, name: str = "small", rows_per_group: int | None = Non
         picks = corpus.sql("select sample_id, trace_id from traces order by sample_id desc").to_arrow_table()
     with pytest.MonkeyPatch.context() as patch, corpus.run("select", {}) as run:
         if rows_per_group:
-            patch.setattr("corpus.snapshots.frozen.ROWS_PER_GROUP", rows_per_group)
+            patch.setattr("corpus.snapshots.row_format.ROWS_PER_GROUP", rows_per_group)
         return corpus.snapshots.freeze(name, picks, profile="strict", recipe="steps: []\n", run=run, **more)

@@ -17,7 +17,7 @@ from PIL import Image
 from corpus import Corpus
 from corpus.errors import OneThinkerError, UsageError
 from corpus.ingest import ingest
-from corpus.ingest.looking import split_of
+from corpus.ingest.drafts import split_of
 from corpus.media import sha256_of
 
 HERE = Path(__file__).resolve().parents[2]
@@ -171,7 +171,7 @@ def test_what_differs_in_options_or_type_is_not_a_duplicate(corpus, folder):
 
 def test_a_medium_that_hangs_costs_its_own_record(corpus, folder, monkeypatch):
     os.mkfifo(folder / "pipe.png")
-    monkeypatch.setattr("corpus.media_pool.inside", lambda root, path: root / path)  # which refuses pipes
+    monkeypatch.setattr("corpus.media.pool.inside", lambda root, path: root / path)  # which refuses pipes
     path = write(folder / "x.json", RL, RL | {"images": ["pipe.png"]})
     counts = ingest(corpus, "onethinker", [path], timeout_s=5)
     assert (counts["samples"], counts["rejects: media_timeout"]) == (1, 1)

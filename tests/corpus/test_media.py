@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from corpus.media import MediaError, MediaStore, Medium, inside, probe, sha256_of
-from corpus.media_pool import MediaPool
+from corpus.media.pool import MediaPool
 
 
 def picture(path: Path, size=(64, 48), noise=True) -> Path:
@@ -108,7 +108,7 @@ def test_a_copy_that_fails_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     store = MediaStore(tmp_path / "media")
-    monkeypatch.setattr("corpus.media.shutil.copyfileobj", fails)
+    monkeypatch.setattr("corpus.media.store.shutil.copyfileobj", fails)
     with pytest.raises(OSError, match="No space left"):
         store.add(picture(tmp_path / "a.png"))
     assert not [path for path in (tmp_path / "media").rglob("*") if path.is_file()]
@@ -116,7 +116,7 @@ def test_a_copy_that_fails_leaves_nothing(tmp_path, monkeypatch):
 
 def test_a_file_that_changes_while_it_is_copied_is_not_kept_under_the_old_name(tmp_path, monkeypatch):
     store = MediaStore(tmp_path / "media")
-    monkeypatch.setattr("corpus.media.shutil.copyfileobj", lambda source, copy, _: copy.write(b"other bytes"))
+    monkeypatch.setattr("corpus.media.store.shutil.copyfileobj", lambda source, copy, _: copy.write(b"other bytes"))
     with pytest.raises(MediaError, match="changed while it was read"):
         store.add(picture(tmp_path / "a.png"))
     assert not [path for path in (tmp_path / "media").rglob("*") if path.is_file()]
@@ -244,7 +244,7 @@ def test_workers_end_with_their_parent_even_inside_a_hanging_decoder(tmp_path):
     os.mkfifo(tmp_path / "hangs.mp4")
     script = f"""
 import multiprocessing, os, sys, time
-from corpus.media_pool import MediaPool
+from corpus.media.pool import MediaPool
 pool = MediaPool(None, workers=1)
 pool.submit({str(tmp_path / "hangs.mp4")!r}, "video")
 while not (children := multiprocessing.active_children()): time.sleep(0.05)

@@ -9,7 +9,7 @@ from corpus.discovery import modules
 from corpus.errors import UsageError
 from filters.recipe import STEPS, load, parse
 
-RECIPES = Path(__file__).parents[2] / "recipes"
+RECIPES = Path(__file__).parents[2] / "filters" / "recipes"
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_step_may_come_twice() -> None:
 def test_our_recipes_load_and_begin_with_the_command_that_runs_them(path: Path) -> None:
     assert load(path).steps
     first = path.read_text().splitlines()[0]
-    assert first.startswith(f"# onethinker select recipes/{path.name} --name ")
+    assert first.startswith(f"# onethinker select {path.stem} --name ")
 
 
 @pytest.mark.parametrize("name", sorted(modules(STEPS)))

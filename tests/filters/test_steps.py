@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from corpus import Corpus
 from corpus.response import wrap
-from filters import near
+from filters import near_duplicates
 from filters.candidates import Candidates
 from filters.recipe import parse
 from filters.steps.balance import shared_out
@@ -280,7 +280,7 @@ def test_sound(corpus: Corpus, sample: Add, trace: Add) -> None:
 
 @pytest.mark.parametrize("few", [0, 64])
 def test_near_texts_finds_the_same_by_minhash_and_by_comparing_all(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
-    monkeypatch.setattr(near, "FEW", few)
+    monkeypatch.setattr(near_duplicates, "FEW", few)
     chance = random.Random(3)
     words = [
         "what",
@@ -312,4 +312,4 @@ def test_near_texts_finds_the_same_by_minhash_and_by_comparing_all(monkeypatch: 
             texts.append(" ".join(chance.choices(words, k=25)) + f" {i}")
             groups.append("g" + str(i % 4))
             expected.append(None)
-    assert near.near_texts(texts, groups, 0.85) == expected
+    assert near_duplicates.near_texts(texts, groups, 0.85) == expected

@@ -125,7 +125,7 @@ def _filled(url: Path, traces: int) -> None:
 
 
 def _command(*arguments: Any) -> list[str]:
-    code = "import sys, filters, filters.working as w; w.BATCH_ROWS = 500\n"
+    code = "import sys, filters, filters.scratch_db as w; w.BATCH_ROWS = 500\n"
     code += "sys.modules['filters.verify'].COMMIT_ROWS = 1000\n"
     code += "from onethinker.cli import main; sys.exit(main(sys.argv[1:]))"
     return [sys.executable, "-c", code, *map(str, arguments)]

@@ -16,15 +16,15 @@ import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
 from corpus.discovery import modules
-from onethinker.teacher.engine import Engine
-from onethinker.teacher.guess import guess
-from onethinker.teacher.mistakes import mistaken
-from onethinker.teacher.prompt import MediumError, Part, prompt_of
-from onethinker.teacher.reply import look
-from onethinker.teacher.view import Finding, View
-from onethinker.teacher.wire import openai_chat
-from onethinker.world.question import Question
-from onethinker.world.stage import Stage
+from onethinker.demo.teacher.engine import Engine
+from onethinker.demo.teacher.guess import guess
+from onethinker.demo.teacher.mistakes import mistaken
+from onethinker.demo.teacher.prompt import MediumError, Part, prompt_of
+from onethinker.demo.teacher.reply import look
+from onethinker.demo.teacher.view import Finding, View
+from onethinker.demo.teacher.wire import openai_chat
+from onethinker.demo.world.question import Question
+from onethinker.demo.world.stage import Stage
 
 SAMPLED_FPS = 2  # what an annotation run takes from a video
 
@@ -38,7 +38,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
 def questions(stage: Stage) -> dict[tuple[str, str], list[Question]]:
     """Questions of every kind, at least eight of each problem type; scenes are shared, so this draws some 60 media."""
     found = defaultdict(list)
-    for name, family in modules("onethinker.world.questions").items():
+    for name, family in modules("onethinker.demo.world.questions").items():
         for number in range(24 if name.endswith("_qa") else 10):
             question = family.ask(stage, number)
             found[question.problem_type, question.data_type].append(question)

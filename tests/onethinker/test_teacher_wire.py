@@ -23,7 +23,7 @@ import openai
 import pytest
 
 from corpus.errors import OneThinkerError, UsageError
-from onethinker.teacher import Server, serve
+from onethinker.demo.teacher import Server, serve
 
 QUESTION = "How many shapes are there in the image?"
 MODEL = "local/pixels-1"

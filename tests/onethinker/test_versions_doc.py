@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
     corpus = small_corpus(tmp_path / "demo")
     frozen(corpus, "demo")
     corpus.close()
-    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
+    shutil.copytree(ROOT / "filters" / "recipes", tmp_path / "filters" / "recipes")
     return tmp_path
 
 

@@ -12,8 +12,8 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from corpus.tasks import task
-from onethinker.world import write_world
-from onethinker.world.palette import COLOURS
+from onethinker.demo.world import write_world
+from onethinker.demo.world.palette import COLOURS
 
 PER_FAMILY = 6
 

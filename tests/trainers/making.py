@@ -15,11 +15,11 @@ from corpus.ids import digest
 from corpus.ingest import ingest
 from corpus.response import wrap
 from corpus.snapshots import Snapshot
-from onethinker.world import write_world
+from onethinker.demo.world import write_world
 from trainers.config import built
+from trainers.experiment.tiny_model import write_tiny
 from trainers.rl import RlConfig
 from trainers.sft import SftConfig
-from trainers.tiny import write_tiny
 from trainers.torchvision_schemas import declare
 
 declare()

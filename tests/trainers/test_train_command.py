@@ -12,7 +12,7 @@ from onethinker.cli import main
 from tests.trainers.conftest import PINNED
 from tests.trainers.making import Training
 from trainers.encoding import MediaLimits
-from trainers.memory import estimate, media_tokens
+from trainers.estimate import estimate, media_tokens
 from trainers.models import Lora, ModelSettings
 from trainers.sft import train
 

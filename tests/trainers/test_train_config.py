@@ -9,7 +9,7 @@ from trainers.config import load, plain
 from trainers.rl import RlConfig
 from trainers.sft import SftConfig
 
-SHIPPED = sorted(path.stem for path in (Path(__file__).parents[2] / "configs").glob("*.yaml"))
+SHIPPED = sorted(path.stem for path in (Path(__file__).parents[2] / "trainers" / "configs").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -17,7 +17,7 @@ def test_what_ships_loads_by_its_bare_name_and_divides(name: str) -> None:
     config: SftConfig | RlConfig = load(name, SftConfig if name.startswith("sft") else RlConfig)
     assert config.gpus is not None
     assert config.accumulation(config.gpus) >= 1
-    text = (Path(__file__).parents[2] / "configs" / f"{name}.yaml").read_text()
+    text = (Path(__file__).parents[2] / "trainers" / "configs" / f"{name}.yaml").read_text()
     assert f"train {name.split('_')[0]} {name}" in text.splitlines()[0], "a config begins with the command that runs it"
 
 

@@ -1,0 +1,68 @@
+"""The rows that a version freezes: the picked pairs of sample and trace in order, with verdict and prompt."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pyarrow as pa
+
+from corpus.arrow_file import gathered
+from corpus.chat import placed
+from corpus.errors import OneThinkerError
+from corpus.schema import TABLES
+from corpus.snapshots.row_format import COLUMNS, ROWS_PER_GROUP, schema
+from corpus.tasks import tasks
+
+if TYPE_CHECKING:
+    from corpus.store import Transaction
+
+
+def picked_rows(tx: "Transaction", picks: pa.Table, profile: str, folder: Path) -> Iterator[pa.RecordBatch]:
+    """The picked rows in order, in the columns of `corpus.snapshots.row_format`; `folder` holds what is in work.
+
+    Raises OneThinkerError for a pair of no sample or trace, or of a trace without a verdict under `profile`.
+    """
+    tx.register("picks", picks)
+    newest = "qualify row_number() over (partition by trace_id order by created_at desc, verifier desc) = 1"
+    queries = {
+        "samples": "from lake.samples semi join picks using (sample_id)",
+        "traces": "from lake.traces semi join picks using (sample_id, trace_id)",
+        "verdicts": f"from lake.verdicts semi join picks using (trace_id) where profile = $profile {newest}",
+    }
+    known = tasks()
+    with TemporaryDirectory(dir=folder, prefix=".rows-") as scratch:
+        tables, places = {}, {}
+        for table, query in queries.items():
+            found = tx.sql(query, {"profile": profile} if "$" in query else None).to_arrow_reader(ROWS_PER_GROUP)
+            tables[table] = gathered(found, Path(scratch) / table)
+            key = TABLES[table].key[0]
+            places[table] = tables[table].places(key, picks[key])
+            if missing := places[table].null_count:
+                _raise_missing(picks, places[table], missing, table, profile)
+        for start in range(0, len(picks), ROWS_PER_GROUP):
+            columns: dict[str, Any] = {"position": pa.array(range(start, min(start + ROWS_PER_GROUP, len(picks))))}
+            for table, shown in COLUMNS.items():
+                part = tables[table].take(places[table][start : start + ROWS_PER_GROUP].to_numpy())
+                columns = {word: part[name] for name, word in shown.items()} | columns
+            rows = pa.table(columns)
+            asked = rows.select(["problem_type", "data_type", "problem", "options"]).to_pylist()
+            prompts = [
+                placed(known[row["problem_type"]].prompt(row), kinds)
+                for row, kinds in zip(asked, _kinds(rows), strict=True)
+            ]
+            whole = rows.append_column("prompt", pa.array(prompts, pa.string())).combine_chunks().to_batches()[0]
+            yield pa.RecordBatch.from_arrays([whole[f.name].cast(f.type) for f in schema()], schema=schema())
+
+
+def _raise_missing(picks: pa.Table, places: pa.Int64Array, missing: int, table: str, profile: str) -> NoReturn:
+    first = picks.filter(places.is_null()).slice(0, 1).to_pylist()[0]
+    what = {"samples": "sample", "traces": "trace"}.get(table, f"verdict under the profile '{profile}'")
+    raise OneThinkerError(
+        f"sample {first['sample_id']}, trace {first['trace_id']}: there is no such {what}, so it cannot be frozen "
+        f"({missing:,} of {len(picks):,} picks)"
+    )
+
+
+def _kinds(batch: pa.Table) -> list[list[str]]:
+    return [[medium["kind"] for medium in media or []] for media in batch["media"].to_pylist()]

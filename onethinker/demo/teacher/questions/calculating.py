@@ -1,0 +1,81 @@
+"""Sums and equations that are written in the picture, and numbers that a video shows one after the other."""
+
+import ast
+import operator
+import re
+from collections.abc import Callable
+from fractions import Fraction
+
+from onethinker.demo.teacher.view import Finding, NotSeen, View, listed
+from onethinker.demo.world.stills import latex
+
+_OPERATIONS: dict[type, Callable[[Fraction, Fraction], Fraction]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+
+
+def value_of(text: str) -> Fraction:
+    """The value of whole numbers joined by + - * / and brackets; raises NotSeen for anything else."""
+    try:
+        if len(text) > 60:
+            raise ValueError("too long for a card")
+        return _value(ast.parse(text.strip(), mode="eval").body)
+    except (SyntaxError, ValueError, ZeroDivisionError, RecursionError) as error:
+        raise NotSeen(f"I read '{text}' and can not make a sum of it") from error
+
+
+def _value(node: ast.expr) -> Fraction:
+    if isinstance(node, ast.Constant) and isinstance(node.value, int):
+        return Fraction(node.value)
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATIONS:
+        return _OPERATIONS[type(node.op)](_value(node.left), _value(node.right))
+    raise ValueError("not a sum of whole numbers")
+
+
+def _expression(_: re.Match[str], view: View) -> Finding:
+    text = " ".join(view.lines)
+    value = value_of(text)
+    return Finding("number", latex(value), [f"The card says {text}.", f"Worked out, that is {value}."])
+
+
+def _equation(_: re.Match[str], view: View) -> Finding:
+    text = " ".join(view.lines)
+    parts = re.fullmatch(r"(\d+) ?x ?([+-]) ?(\d+) ?= ?(\d+)", text.replace("X", "x"))
+    if not parts or int(parts[1]) == 0:
+        raise NotSeen(f"I read '{text}' and can not make an equation of it")
+    offset = int(parts[2] + parts[3])
+    rest = int(parts[4]) - offset
+    root = Fraction(rest, int(parts[1]))
+    thoughts = [f"The card says {text}.", f"So {parts[1]}x = {rest}, and x = {rest} / {parts[1]} = {root}."]
+    return Finding("number", latex(root), thoughts)
+
+
+def _numbers(view: View) -> list[int]:
+    numbers = [int(text) for _, text in view.slides if text.isdigit()]
+    if not numbers:
+        raise NotSeen("I looked for numbers on the frames and could read none")
+    return numbers
+
+
+def _sum(_: re.Match[str], view: View) -> Finding:
+    numbers = _numbers(view)
+    thoughts = [f"The video shows {listed([str(n) for n in numbers])}.", f"Together they make {sum(numbers)}."]
+    return Finding("number", str(sum(numbers)), thoughts)
+
+
+def _product(_: re.Match[str], view: View) -> Finding:
+    numbers = _numbers(view)
+    product = numbers[0] * numbers[-1]
+    thoughts = [f"The first number is {numbers[0]}, the last {numbers[-1]}.", f"Their product is {product}."]
+    return Finding("number", str(product), thoughts)
+
+
+ASKS = [
+    (r"value of the expression on the card", _expression),
+    (r"solve the equation on the card for x", _equation),
+    (r"sum of the numbers that the video shows", _sum),
+    (r"what is the first times the last", _product),
+]

@@ -1,0 +1,196 @@
+"""Reading dark letters on light panels, by comparing each mark with the letters of the one font known here."""
+
+import functools
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+from onethinker.demo.world.drawing import lettering
+
+Pixels = npt.NDArray[np.uint8]
+Box = tuple[int, int, int, int]
+
+_SIGNS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-*/=()"
+_CELL = (16, 24)  # width and height that every mark is brought to
+_SPACE = 0.18  # a gap wider than two letters leave by so much of the capitals' height parts two words
+_WORST = 0.42  # a mark that fits no letter better than this is no letter
+_MOST_MARKS = 60  # more in one line is no writing
+_NO_ROOM = (0.08, 0.08)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One connected mark of ink: its box within the line and its picture."""
+
+    box: Box
+    cell: npt.NDArray[np.float32]
+
+
+def panels_in(pixels: Pixels) -> list[Box]:
+    """The boxes (left, top, right, bottom) of nearly white rectangles, largest first."""
+    height, width = pixels.shape[:2]
+    white = cv2.inRange(cv2.medianBlur(pixels, 3), np.full(3, 229), np.full(3, 255))
+    # Letters are holes in the paper: closing them first keeps a panel in one piece.
+    closed = cv2.morphologyEx(white, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    count, _, stats, _ = cv2.connectedComponentsWithStats(closed)
+    found = []
+    for left, top, wide, tall, area in stats[1:count]:
+        if area >= 0.004 * width * height and area >= 0.3 * wide * tall and min(wide, tall) >= 12:
+            found.append((int(left), int(top), int(left + wide), int(top + tall)))
+    return sorted(found, key=lambda b: -(b[2] - b[0]) * (b[3] - b[1]))[:6]
+
+
+def lines_in(pixels: Pixels, panel: Box) -> list[str]:
+    """The lines of text on a panel, from top to bottom; words parted by one space."""
+    left, top, right, bottom = panel
+    crop = cv2.cvtColor(pixels[top + 2 : bottom - 2, left + 2 : right - 2], cv2.COLOR_RGB2GRAY)
+    if min(crop.shape) < 8:
+        return []
+    # Twice the size, so that letters a few pixels apart stay apart when made black and white.
+    grey = np.asarray(cv2.resize(crop, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), np.uint8)
+    ink = grey < 140
+    lines = [_line(grey[a:b], ink[a:b]) for a, b in _runs(np.any(ink, axis=1)) if b - a >= 10]
+    return [line for line in lines if line]
+
+
+def _line(grey: Pixels, ink: npt.NDArray[np.bool_]) -> str:
+    marks = _marks(grey, ink)
+    if not marks or len(marks) > _MOST_MARKS:
+        return ""
+    letters, cap = _best_reading(marks)
+    if "?" in letters:
+        # Letters such as r and y can touch: read what is no letter as two.
+        halves = [half for mark, letter in zip(marks, letters, strict=True) for half in _halves(grey, mark, letter)]
+        again, cap_again = _best_reading(halves)
+        if again.count("?") < letters.count("?"):
+            marks, letters, cap = halves, again, cap_again
+    font, text = _font(), ""
+    for number, (mark, letter) in enumerate(zip(marks, letters, strict=True)):
+        if number:
+            gap = (mark.box[0] - marks[number - 1].box[2]) / cap
+            usual = font.rooms.get(letters[number - 1], _NO_ROOM)[1] + font.rooms.get(letter, _NO_ROOM)[0]
+            text += " " if gap - usual > _SPACE else ""
+        text += letter
+    return " ".join(_settled(word) for word in text.split())
+
+
+def _marks(grey: Pixels, ink: npt.NDArray[np.bool_]) -> list[Mark]:
+    count, _, stats, _ = cv2.connectedComponentsWithStats(ink.astype(np.uint8))
+    boxes = sorted((int(x), int(y), int(x + w), int(y + h)) for x, y, w, h, area in stats[1:count] if area >= 6)
+    merged: list[Box] = []
+    for box in boxes:
+        # The dot of an i and the two bars of an equals sign lie over each other: one mark.
+        if merged and min(box[2], merged[-1][2]) - box[0] > 0.5 * min(box[2] - box[0], merged[-1][2] - merged[-1][0]):
+            last = merged.pop()
+            box = (min(last[0], box[0]), min(last[1], box[1]), max(last[2], box[2]), max(last[3], box[3]))
+        merged.append(box)
+    return [Mark(box, _cell(255 - grey[box[1] : box[3], box[0] : box[2]])) for box in merged]
+
+
+def _halves(grey: Pixels, mark: Mark, letter: str) -> list[Mark]:
+    """A mark that is no letter, cut where the least ink is in its middle; any other mark as it is."""
+    left, top, right, bottom = mark.box
+    wide = right - left
+    if letter != "?" or wide < 12:
+        return [mark]
+    darkness = 255 - grey[top:bottom, left:right].astype(np.int32)
+    cut = wide // 4 + int(darkness[:, wide // 4 : 3 * wide // 4].sum(axis=0).argmin())
+    pieces = []
+    for start, end in ((0, cut), (cut + 1, wide)):
+        rows = np.flatnonzero((darkness[:, start:end] > 115).any(axis=1))
+        if len(rows):
+            box = (left + start, top + int(rows[0]), left + end, top + int(rows[-1]) + 1)
+            pieces.append(Mark(box, _cell(255 - grey[box[1] : box[3], box[0] : box[2]])))
+    return pieces
+
+
+def _cell(darkness: Pixels) -> npt.NDArray[np.float32]:
+    small = cv2.resize(darkness.astype(np.float32), _CELL, interpolation=cv2.INTER_AREA)
+    return np.asarray(small / max(float(small.max()), 1.0), np.float32).ravel()
+
+
+@dataclass(frozen=True)
+class _Font:
+    cells: npt.NDArray[np.float32]  # letter, pixel
+    shapes: npt.NDArray[np.float64]  # letter, (log aspect, height, bottom over baseline) in capitals' heights
+    rooms: dict[str, tuple[float, float]]  # the white that a letter keeps to its left and right, in capitals' heights
+
+
+@functools.cache
+def _font() -> _Font:
+    """Pictures and proportions of all known letters, drawn once at a large size."""
+    font, baseline = lettering(96), 120
+    capital = -font.getbbox("H", anchor="ls")[1]
+    cells, shapes, rooms = [], [], {}
+    for sign in _SIGNS:
+        image = Image.new("L", (200, 200), 255)
+        ImageDraw.Draw(image).text((40, baseline), sign, font=font, fill=0, anchor="ls")
+        grey = np.asarray(image)
+        rows, columns = np.nonzero(grey < 140)
+        top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+        rooms[sign] = (left - 40) / capital, (40 + font.getlength(sign) - right) / capital
+        cells.append(_cell(255 - grey[top:bottom, left:right]))
+        shapes.append(
+            (np.log((right - left) / (bottom - top)), (bottom - top) / capital, (baseline - bottom) / capital)
+        )
+    return _Font(np.stack(cells), np.array(shapes), rooms)
+
+
+def _best_reading(marks: list[Mark]) -> tuple[str, float]:
+    """The letters and the height of capitals that together explain the marks of one line best."""
+    font = _font()
+    looks = np.abs(np.stack([mark.cell for mark in marks])[:, None] - font.cells[None]).mean(axis=2)
+    tops = np.array([mark.box[1] for mark in marks], float)
+    bottoms = np.array([mark.box[3] for mark in marks], float)
+    aspects = np.log([(m.box[2] - m.box[0]) / (m.box[3] - m.box[1]) for m in marks])
+    fixed = looks + 0.35 * np.abs(aspects[:, None] - font.shapes[None, :, 0])
+    best_cost, best_letters, best_cap = np.inf, "", 1.0
+    for baseline in _clusters(bottoms):
+        for top in _clusters(tops):
+            cap = baseline - top
+            if cap < 8:
+                continue
+            heights, lifts = (bottoms - tops) / cap, (baseline - bottoms) / cap
+            cost = fixed + 0.6 * np.abs(heights[:, None] - font.shapes[None, :, 1])
+            cost = cost + 0.6 * np.abs(lifts[:, None] - font.shapes[None, :, 2])
+            total = float(cost.min(axis=1).mean())
+            if total < best_cost:
+                chosen = cost.argmin(axis=1)
+                good = cost.min(axis=1) < _WORST
+                letters = "".join(_SIGNS[n] if ok else "?" for n, ok in zip(chosen, good, strict=True))
+                best_cost, best_letters, best_cap = total, letters, cap
+    return best_letters or "?" * len(marks), best_cap
+
+
+def _clusters(values: npt.NDArray[np.float64]) -> list[float]:
+    """The different values, with those within three pixels taken as one."""
+    kept: list[float] = []
+    for value in np.sort(values):
+        if not kept or value - kept[-1] > 3:
+            kept.append(float(value))
+    return kept[:8]
+
+
+def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+_TWINS = str.maketrans({"0": "O", "o": "O", "1": "I", "l": "I", "i": "I"})
+_DIGIT_TWINS = str.maketrans({"O": "0", "o": "0", "I": "1", "l": "1"})
+
+
+def _settled(word: str) -> str:
+    """A word with look-alikes (I i l 1, O o 0) read as its neighbours suggest."""
+    others = [letter for letter in word if letter not in "IliO01o"]
+    if others and all(letter.isdigit() or letter in "+-*/=()" for letter in others):
+        return word.translate(_DIGIT_TWINS)
+    if others and all(letter.isupper() for letter in others if letter.isalpha()) and len(word) > 1:
+        return word.translate(_TWINS) if not any(letter.isdigit() for letter in others) else word
+    if others and len(word) > 1:
+        rest = word[1:].replace("I", "l").replace("1", "l").replace("0", "o").replace("O", "o")
+        return word[0] + rest if not any(letter.isdigit() for letter in others) else word
+    return word

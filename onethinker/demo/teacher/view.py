@@ -1,0 +1,121 @@
+"""A look at what a prompt shows: each measurement is taken when a question first needs it, and once."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from onethinker.demo.teacher.prompt import Pixels, Prompt
+from onethinker.demo.teacher.sight.colours import Thing, things_in
+from onethinker.demo.teacher.sight.lettering import lines_in, panels_in
+from onethinker.demo.teacher.sight.motion import Track, tracks_in
+
+
+class NotSeen(Exception):  # noqa: N818, it is a finding and not a fault
+    """What the question is about is not in the picture; the words say what was looked for."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An answer and the thoughts that led to it, both from measurements.
+
+    `answer` is a text as it belongs between the answer tags, or the fields of a JSON answer. `kind` says what may be
+    wrong about it: `letter`, `number`, `text` or `fields`.
+    """
+
+    kind: str
+    answer: str | dict[str, object]
+    thoughts: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class View:
+    """Measurements of one prompt."""
+
+    prompt: Prompt
+
+    @property
+    def is_video(self) -> bool:
+        """Whether frames were sent."""
+        return bool(self.prompt.frames)
+
+    @cached_property
+    def still(self) -> Pixels:
+        """The first single picture; raises NotSeen without one."""
+        if not self.prompt.stills:
+            raise NotSeen("no single picture came with the question")
+        return self.prompt.stills[0]
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the picture, or of the first frame."""
+        pixels = self.prompt.frames[0].pixels if self.is_video else self.still
+        return pixels.shape[1], pixels.shape[0]
+
+    @cached_property
+    def things(self) -> list[Thing]:
+        """The coloured things of known form in the picture, from the largest to the smallest."""
+        return [thing for thing in things_in(self.still) if thing.form]
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines of text on the picture's largest panel that has any."""
+        for panel in panels_in(self.still):
+            lines = lines_in(self.still, panel)
+            if lines:
+                return lines
+        return []
+
+    @cached_property
+    def tracks(self) -> list[Track]:
+        """The coloured things of the video, from top to bottom."""
+        if not self.is_video:
+            raise NotSeen("no video frames came with the question")
+        frames = self.prompt.frames
+        seen = [things_in(frame.pixels) for frame in frames]
+        tracks = tracks_in(seen, [frame.time_s for frame in frames], self.prompt.duration_s)
+        return sorted((t for t in tracks if t.form), key=lambda t: t.first.centre[1])
+
+    @cached_property
+    def slides(self) -> list[tuple[float, str]]:
+        """The texts that the video shows one after the other, each with the time of the first frame that has it."""
+        shown: list[tuple[float, str]] = []
+        before: npt.NDArray[np.int16] | None = None
+        for frame in self.prompt.frames:
+            panels = panels_in(frame.pixels)
+            if not panels:
+                continue
+            now = frame.pixels[::4, ::4].astype(np.int16)
+            # The same picture but for noise needs no second reading.
+            if before is not None and before.shape == now.shape and np.abs(before - now).max() < 60:
+                continue
+            before = now
+            text = " ".join(lines_in(frame.pixels, panels[0]))
+            if text and (not shown or shown[-1][1] != text):
+                shown.append((frame.time_s, text))
+        return shown
+
+    def thing(self, name: str) -> Thing:
+        """The thing of a name such as `red circle`; raises NotSeen if there is none."""
+        for thing in self.things:
+            if thing.name == name.lower():
+                return thing
+        raise NotSeen(f"I looked for a {name} and found {listed([t.name for t in self.things]) or 'no known shape'}")
+
+    def track(self, name: str) -> Track:
+        """The track of a name such as `red circle`; raises NotSeen if there is none."""
+        for track in self.tracks:
+            if track.name == name.lower():
+                return track
+        raise NotSeen(f"I looked for a {name} and found {listed([t.name for t in self.tracks]) or 'no known shape'}")
+
+
+def listed(words: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`; empty for none."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def seconds(value: float) -> float:
+    """A time for an answer: two decimals."""
+    return round(value, 2)

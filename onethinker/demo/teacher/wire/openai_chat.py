@@ -1,0 +1,159 @@
+"""OpenAI's chat completions: POST /v1/chat/completions."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from onethinker.demo.teacher import tokens
+from onethinker.demo.teacher.prompt import Part
+from onethinker.demo.teacher.wire.shapes import Answered, Asked, WireError, event, from_data_url, pieces, whole_number
+
+PATH = "/v1/chat/completions"
+API = "openai"
+
+_ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+_CACHED_FROM = 1024  # OpenAI caches prompts from so many tokens on
+
+
+def bad_request(message: str, param: str | None = None, code: str | None = None) -> WireError:
+    """A 400 in OpenAI's words."""
+    return WireError(400, "invalid_request_error", message, param=param, code=code)
+
+
+def read(body: Mapping[str, Any]) -> Asked:
+    """Read a request. System prompts of 1,024 tokens and more count as cached, as if they had been sent before."""
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise bad_request("Missing required parameter: 'messages', a non-empty array.", "messages")
+    parts: list[Part] = []
+    system = ""
+    for number, message in enumerate(messages):
+        param = f"messages[{number}]"
+        if not isinstance(message, dict) or message.get("role") not in _ROLES:
+            raise bad_request(f"Invalid value: '{param}.role' must be one of {', '.join(_ROLES)}.", f"{param}.role")
+        if message["role"] in ("assistant", "tool", "function"):
+            continue  # what the assistant said before says nothing about the pictures
+        found = parts_of(message.get("content"), f"{param}.content", _CONTENT)
+        parts += found
+        if message["role"] in ("system", "developer"):
+            system += "".join(part.text for part in found)
+    try:
+        most = whole_number(body, "max_completion_tokens") or whole_number(body, "max_tokens")
+        choices = whole_number(body, "n", most=128) or 1
+    except ValueError as error:
+        raise bad_request(f"Invalid value: {error}.", code="integer_below_min_value") from error
+    system_tokens = tokens.of_text(system)
+    return Asked(
+        model=str(body.get("model", "")),
+        parts=parts,
+        max_tokens=most,
+        stream=bool(body.get("stream")),
+        choices=choices,
+        cached_tokens=system_tokens if system_tokens >= _CACHED_FROM else 0,
+        include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
+    )
+
+
+def parts_of(content: Any, param: str, kinds: Mapping[str, Callable[[dict[str, Any]], Part]]) -> list[Part]:
+    """The parts of one message's content; raises WireError for what cannot be understood."""
+    if isinstance(content, str):
+        return [Part(content)]
+    if not isinstance(content, list):
+        raise bad_request(f"Invalid type for '{param}': expected a string or an array of parts.", param, "invalid_type")
+    parts = []
+    for number, part in enumerate(content):
+        where = f"{param}[{number}]"
+        kind = part.get("type") if isinstance(part, dict) else None
+        if not isinstance(kind, str) or kind not in kinds:
+            raise bad_request(
+                f"Invalid value: '{kind}'. Supported values are: {', '.join(repr(k) for k in kinds)}.",
+                f"{where}.type",
+                "invalid_value",
+            )
+        try:
+            parts.append(kinds[kind](part))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            said = f"missing {error}" if isinstance(error, KeyError) else str(error)
+            raise bad_request(f"Invalid '{where}': {said}.", where, "invalid_value") from error
+    return parts
+
+
+def _text(part: dict[str, Any]) -> Part:
+    if not isinstance(part["text"], str):
+        raise ValueError("'text' must be a string")
+    return Part(part["text"])
+
+
+_CONTENT: dict[str, Callable[[dict[str, Any]], Part]] = {
+    "text": _text,
+    "image_url": lambda part: Part(image=from_data_url(part["image_url"]["url"])),
+    "video_url": lambda part: Part(video=from_data_url(part["video_url"]["url"])),
+}
+
+
+def write(asked: Asked, answered: Answered) -> dict[str, Any]:
+    """The JSON of a whole completion."""
+    return {
+        "id": f"chatcmpl-{answered.id}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": asked.model,
+        "choices": [
+            {
+                "index": number,
+                "message": {"role": "assistant", "content": reply.text, "refusal": None, "annotations": []},
+                "logprobs": None,
+                "finish_reason": reply.finish,
+            }
+            for number, reply in enumerate(answered.replies)
+        ],
+        "usage": _usage(answered),
+        "service_tier": "default",
+        "system_fingerprint": None,
+    }
+
+
+def _usage(answered: Answered) -> dict[str, Any]:
+    output = sum(answered.output_tokens)
+    return {
+        "prompt_tokens": answered.input_tokens,
+        "completion_tokens": output,
+        "total_tokens": answered.input_tokens + output,
+        "prompt_tokens_details": {"cached_tokens": answered.cached_tokens, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": sum(reply.thinking_tokens for reply in answered.replies),
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+def events(asked: Asked, answered: Answered) -> Iterator[bytes]:
+    """The completion as a stream of chunks, ended by [DONE]; usage comes last, and only where it was asked for."""
+    common: dict[str, Any] = {
+        "id": f"chatcmpl-{answered.id}",
+        "object": "chat.completion.chunk",
+        "created": int(time.time()),
+        "model": asked.model,
+        "system_fingerprint": None,
+    }
+    if asked.include_usage:
+        common["usage"] = None
+
+    def chunk(number: int, delta: dict[str, Any], finish: str | None = None) -> bytes:
+        return event({**common, "choices": [{"index": number, "delta": delta, "finish_reason": finish}]})
+
+    for number, reply in enumerate(answered.replies):
+        yield chunk(number, {"role": "assistant", "content": ""})
+        for piece in pieces(reply.text):
+            yield chunk(number, {"content": piece})
+        yield chunk(number, {}, reply.finish)
+    if asked.include_usage:
+        yield event({**common, "choices": [], "usage": _usage(answered)})
+    yield b"data: [DONE]\n\n"
+
+
+def failure(error: WireError, request_id: str) -> dict[str, Any]:
+    """OpenAI's error JSON."""
+    return {"error": {"message": error.message, "type": error.kind, "param": error.param, "code": error.code}}

@@ -1,0 +1,109 @@
+"""OpenAI's responses: POST /v1/responses, as far as text and pictures go."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from onethinker.demo.teacher.prompt import Part
+from onethinker.demo.teacher.wire import openai_chat
+from onethinker.demo.teacher.wire.shapes import Answered, Asked, event, from_data_url, pieces, whole_number
+
+PATH = "/v1/responses"
+API = "openai"
+failure = openai_chat.failure
+
+
+def read(body: Mapping[str, Any]) -> Asked:
+    """Read a request."""
+    given, instructions = body.get("input"), body.get("instructions")
+    parts = [Part(instructions)] if isinstance(instructions, str) else []
+    if isinstance(given, str):
+        parts.append(Part(given))
+    elif isinstance(given, list) and given:
+        for number, message in enumerate(given):
+            if not isinstance(message, dict):
+                raise openai_chat.bad_request(f"Invalid type for 'input[{number}]': expected an object.", "input")
+            if message.get("role") in ("user", "system", "developer"):
+                parts += openai_chat.parts_of(message.get("content"), f"input[{number}].content", _CONTENT)
+    else:
+        raise openai_chat.bad_request("Missing required parameter: 'input'.", "input", "missing_required_parameter")
+    try:
+        most = whole_number(body, "max_output_tokens")
+    except ValueError as error:
+        raise openai_chat.bad_request(f"Invalid value: {error}.", "max_output_tokens") from error
+    return Asked(str(body.get("model", "")), parts, most, stream=bool(body.get("stream")))
+
+
+_CONTENT: dict[str, Callable[[dict[str, Any]], Part]] = {
+    "input_text": lambda part: Part(str(part["text"])),
+    "input_image": lambda part: Part(image=from_data_url(part["image_url"])),
+    "input_video": lambda part: Part(video=from_data_url(part["video_url"])),
+}
+
+
+def write(asked: Asked, answered: Answered) -> dict[str, Any]:
+    """The JSON of a whole response."""
+    reply = answered.replies[0]
+    whole = reply.finish == "stop"
+    return {
+        **_shell(asked, answered, "completed" if whole else "incomplete"),
+        "incomplete_details": None if whole else {"reason": "max_output_tokens"},
+        "output": [_message(answered, reply.text, "completed" if whole else "incomplete")],
+        "usage": {
+            "input_tokens": answered.input_tokens,
+            "input_tokens_details": {"cached_tokens": answered.cached_tokens, "cache_write_tokens": 0},
+            "output_tokens": answered.output_tokens[0],
+            "output_tokens_details": {"reasoning_tokens": reply.thinking_tokens},
+            "total_tokens": answered.input_tokens + answered.output_tokens[0],
+        },
+    }
+
+
+def _shell(asked: Asked, answered: Answered, status: str) -> dict[str, Any]:
+    return {
+        "id": f"resp_{answered.id}",
+        "object": "response",
+        "created_at": int(time.time()),
+        "status": status,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "metadata": {},
+        "model": asked.model,
+        "output": [],
+        "parallel_tool_calls": True,
+        "temperature": 1.0,
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+        "max_output_tokens": asked.max_tokens,
+        "usage": None,
+    }
+
+
+def _message(answered: Answered, text: str, status: str) -> dict[str, Any]:
+    content = [{"type": "output_text", "text": text, "annotations": []}]
+    return {"id": f"msg_{answered.id}", "type": "message", "role": "assistant", "status": status, "content": content}
+
+
+def events(asked: Asked, answered: Answered) -> Iterator[bytes]:
+    """The response as a stream of numbered events."""
+    whole = write(asked, answered)
+    message, text = whole["output"][0], answered.replies[0].text
+    place = {"item_id": message["id"], "output_index": 0, "content_index": 0}
+    begun = {**message, "status": "in_progress", "content": []}
+    part = {"type": "output_text", "text": "", "annotations": []}
+    ending = "response.completed" if whole["status"] == "completed" else "response.incomplete"
+    steps: list[tuple[str, dict[str, Any]]] = [
+        ("response.created", {"response": _shell(asked, answered, "in_progress")}),
+        ("response.in_progress", {"response": _shell(asked, answered, "in_progress")}),
+        ("response.output_item.added", {"output_index": 0, "item": begun}),
+        ("response.content_part.added", {**place, "part": part}),
+        *(("response.output_text.delta", {**place, "delta": piece, "logprobs": []}) for piece in pieces(text)),
+        ("response.output_text.done", {**place, "text": text, "logprobs": []}),
+        ("response.content_part.done", {**place, "part": {**part, "text": text}}),
+        ("response.output_item.done", {"output_index": 0, "item": message}),
+        (ending, {"response": whole}),
+    ]
+    for number, (name, data) in enumerate(steps):
+        yield event({"type": name, "sequence_number": number, **data}, name)

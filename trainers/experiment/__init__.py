@@ -1,0 +1,1 @@
+"""The comparison of advantage estimators on a tiny model, and the demo training."""

@@ -1,0 +1,148 @@
+"""What every training run goes through, be it SFT or RL: ranks, TRL's arguments, checkpoints, the record, the model."""
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from corpus.errors import OneThinkerError, UsageError, near
+from trainers.config import plain
+from trainers.run_log import Record, attach, recorded
+
+if TYPE_CHECKING:
+    from corpus import Corpus
+
+
+def run(corpus: "Corpus", method: str, config: Any, build: Callable[..., Any], resume: str | None) -> Path:
+    """Train what `build(snapshot, config)` gives, as a run of the corpus; returns the folder of the model.
+
+    `resume` is a checkpoint folder, or `last`. Run, metrics and model card are written by the main process. Raises
+    OneThinkerError for a snapshot or checkpoint that is not there.
+    """
+    snapshot = corpus.snapshots.get(config.snapshot)
+    output = Path(config.output)
+    checkpoint = found_checkpoint(output, resume)
+    trainer = build(snapshot, config)
+    with ExitStack() as stack:
+        record: Record | None = None
+        if trainer.accelerator.is_main_process:
+            there = trainer.accelerator.num_processes
+            record = stack.enter_context(
+                recorded(corpus, method, plain(config), snapshot, output, ranks=there, resumed_from=checkpoint)
+            )
+            attach(trainer, record)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.save_model(str(output))
+        if record is not None:
+            finish(record, trainer)
+    return output
+
+
+def shares(rows: int, taken: int, rows_word: str, taken_word: str) -> int:
+    """How often `taken` goes into `rows`. Raises UsageError where it does not without a rest."""
+    if rows % taken:
+        raise UsageError(f"{rows_word} ({rows}) must be a multiple of {taken_word} ({taken})")
+    return rows // taken
+
+
+def finish(record: Record, trainer: Any) -> None:
+    """Write the processor, `training.json` and the model card beside the model; count what was dropped."""
+    from trainers.card import write_card
+
+    trainer.processing_class.save_pretrained(record.output)
+    for reason, count in sorted(trainer.dropped.items()):
+        record.run.counts[f"dropped {reason}"] += count
+    record.run.counts["steps"] += trainer.state.global_step
+    record.told["dropped"] = dict(trainer.dropped)
+    record.commit()
+    record.write(record.output)
+    write_card(record.run.corpus, record)
+
+
+def ranks(config: Any = None) -> int:
+    """How many processes train together, as torchrun and accelerate say.
+
+    Raises UsageError where the config wants another number: `accelerate launch --cpu --num_processes 2`, for one,
+    starts a single process without a word, and trains on half the batch.
+    """
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if config is not None and config.gpus is not None and config.gpus != started:
+        raise UsageError(
+            f"the config is for {config.gpus} processes and {started} started; begin it with "
+            f"`torchrun --nproc-per-node {config.gpus} -m onethinker.cli train …`"
+        )
+    return started
+
+
+# How weights, gradients and optimiser states are spread over GPUs, in transformers' words.
+SHARDING: dict[str, dict[str, Any]] = {
+    "none": {},
+    "fsdp2": {"fsdp": True, "fsdp_config": {"version": 2, "reshard_after_forward": True}},
+    "zero3": {
+        "deepspeed": {
+            "zero_optimization": {"stage": 3, "stage3_gather_16bit_weights_on_model_save": True},
+            "bf16": {"enabled": "auto"},
+            "gradient_clipping": "auto",
+            "gradient_accumulation_steps": "auto",
+            "train_batch_size": "auto",
+            "train_micro_batch_size_per_gpu": "auto",
+        }
+    },
+}
+
+
+def trl_arguments(config: Any, own: dict[str, Any], kind: Any, accumulation: int) -> Any:
+    """TRL's arguments from what our configs share; `config.trainer` speaks last.
+
+    Raises UsageError for a name in `trainer` that TRL has not got.
+    """
+    import torch
+    from transformers import set_seed
+
+    set_seed(config.seed)
+    on_gpu = torch.cuda.is_available()
+    shared = {
+        "output_dir": config.output,
+        "per_device_train_batch_size": config.per_device,
+        "gradient_accumulation_steps": accumulation,
+        "lr_scheduler_type": config.schedule,
+        "warmup_steps": config.warmup,  # below 1: a share of all steps
+        "weight_decay": config.weight_decay,
+        "max_grad_norm": config.max_grad_norm,
+        "max_steps": config.max_steps,
+        "seed": config.seed,
+        "data_seed": config.seed,
+        "dataloader_num_workers": config.workers,
+        "logging_steps": config.log_steps,
+        "logging_first_step": True,
+        "save_steps": config.save_steps,
+        "save_total_limit": config.keep_checkpoints,
+        "bf16": config.model.dtype == "bfloat16",
+        "use_cpu": not on_gpu,
+        "activation_checkpointing": config.model.gradient_checkpointing,
+        "remove_unused_columns": False,
+        "report_to": [],
+        "disable_tqdm": True,
+    }
+    known = kind.__dataclass_fields__
+    for name in config.trainer:
+        if name not in known:
+            raise UsageError(f"trainer: {kind.__name__} of TRL has no setting '{name}'{near(name, known)}")
+    return kind(**shared | own | SHARDING[config.sharding] | config.trainer)
+
+
+def found_checkpoint(output: Path, resume: str | None) -> Path | None:
+    """The folder to resume from. Raises OneThinkerError where there is none."""
+    if resume is None:
+        return None
+    if resume != "last":
+        if not (Path(resume) / "trainer_state.json").is_file():
+            raise OneThinkerError(f"{resume} is no checkpoint: it has no trainer_state.json")
+        return Path(resume)
+    from transformers.trainer_utils import get_last_checkpoint
+
+    newest = get_last_checkpoint(str(output)) if output.is_dir() else None
+    if newest is None:
+        raise OneThinkerError(f"no checkpoint in {output} to go on from; train without --resume")
+    return Path(newest)
