@@ -5,24 +5,42 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENGINES := .venv-engines
 
-.PHONY: demo test lint types unit faults loaders engines clean
+# One worker for each processor; each file's tests stay in one of them. The timings that matter are at the end.
+PYTEST = $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadgroup --durations 25
+
+.PHONY: demo test test-slow lint imports types unit docs fuzz faults loaders engines clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/onethinker demo --out demo
 
+# What every change must pass, in minutes; `make test-slow` is the rest: kills at size, ranks, services, whole runs.
 test: lint types unit
+
+test-slow: $(VENV)/.test
+	@$(PYTEST) -m slow
+	@ONETHINKER_HYPOTHESIS=search $(PYTEST) -m "hypothesis and not slow"
 
 lint: $(VENV)/.test
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 
+imports: $(VENV)/.test
+	@$(BIN)/lint-imports --no-cache
+
 types: $(VENV)/.test
 	@$(BIN)/mypy --no-error-summary
 
 unit: $(VENV)/.test
-	@$(BIN)/python -m pytest --numprocesses 3
+	@$(PYTEST) -m "not slow"
 
-# The fault tests of annotation at full size: a quarter of an hour.
+docs: $(VENV)/.test
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# Property tests on new examples, twenty thousand each; what fails is kept in .hypothesis and tried first next time.
+fuzz: $(VENV)/.test
+	@ONETHINKER_HYPOTHESIS=search ONETHINKER_EXAMPLES=20000 $(PYTEST) -m hypothesis --timeout 3600
+
+# The fault tests of annotation at full size, in a quarter of an hour.
 faults: $(VENV)/.test
 	@ONETHINKER_FAULT_SAMPLES=2000 ONETHINKER_FAULT_KILLS=20 $(BIN)/python -m pytest tests/annotators/test_faults.py
 

@@ -1,9 +1,21 @@
-"""Fixtures that every room's tests share."""
+"""What all tests share: how property tests draw their examples, which tests share a worker, the reference data."""
 
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# `fast` draws the same examples everywhere; `search` draws new ones each time and keeps what failed.
+hypothesis.settings.register_profile("fast", derandomize=True, database=None, deadline=None, max_examples=50)
+hypothesis.settings.register_profile(
+    "search",
+    deadline=None,
+    max_examples=int(os.environ.get("ONETHINKER_EXAMPLES", "500")),
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile(os.environ.get("ONETHINKER_HYPOTHESIS", "fast"))
 
 SHARED = Path(os.environ.get("ONETHINKER_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
@@ -21,3 +33,10 @@ def _no_real_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test may reach a real provider by the developer's own key."""
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "HF_TOKEN", "ONETHINKER_CORPUS"):
         monkeypatch.delenv(name, raising=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run a file's tests in one worker, so that what its fixtures build is built once; `xdist_group` joins files."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
