@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus import Corpus
+from corpus.accuracy import PASS_ACCURACY
 from corpus.errors import OneThinkerError
 from filters.score import INPUT
 from filters.scorers import OWN, scorer
 from filters.verify import UNSCORED, commit, verdicts_of, verifiers
 
-KEPT = 0.6  # the accuracy from which on a trace counts as kept: that of `escalate` and of the mode `retry`
 SPARING = 5  # a round is followed by at least so many times its own length without one
 ROUND_S = 2.0
 
@@ -73,7 +73,7 @@ class Alongside:
                     started = monotonic()
                     for verdicts in verdicts_of(iter([self._rows(ids)]), self._profile, self._workers, self._words):
                         self.reasons += commit(run, verdicts)
-                        self.kept += pc.sum(pc.greater_equal(verdicts["accuracy"], KEPT)).as_py() or 0
+                        self.kept += pc.sum(pc.greater_equal(verdicts["accuracy"], PASS_ACCURACY)).as_py() or 0
                         self.verified += len(verdicts)
                     ids = self._next(max(ROUND_S, SPARING * (monotonic() - started)))
         except (OneThinkerError, duckdb.Error) as error:

@@ -13,14 +13,13 @@ Every step is a file in filters/steps, known by its name.
 
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from corpus import yaml_file
 from corpus.discovery import modules
 from corpus.errors import UsageError, near
 
@@ -77,57 +76,41 @@ class Recipe:
 def load(path: Path | str) -> Recipe:
     """The recipe in a file, or the one of that bare name that ships with the package (`demo`).
 
-    Raises UsageError, naming file, key and near names, for whatever is wrong with it.
+    Raises UsageError naming file, key and near names if anything in it is wrong.
     """
-    shipped = {
-        file.name.removesuffix(".yaml"): file
-        for file in files("filters.recipes").iterdir()
-        if file.name.endswith(".yaml")
-    }
-    file = shipped[str(path)] if str(path) in shipped and not Path(path).is_file() else Path(path)
-    try:
-        text = file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"recipe {path} cannot be read: {error}{near(str(path), shipped)}") from error
-    return parse(text, name=str(path))
+    return parse(yaml_file.read(path, "filters.recipes", "recipe"), name=str(path))
 
 
 def parse(text: str, *, name: str = "recipe") -> Recipe:
-    """The recipe that YAML text says; `name` is what errors call it."""
-    try:
-        said = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"{name} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(said, dict):
-        raise UsageError(f"{name}: a recipe is a mapping with the key 'steps'; see filters/recipes/demo.yaml")
-    head = _checked(_Head, said, name)
+    """The recipe in YAML text; `name` is what errors call it. Raises UsageError as `load` does."""
+    head = _validate(_Head, yaml_file.parse_mapping(text, name, "recipe"), name)
     return Recipe(head.profile, head.seed, head.where, tuple(_step(s, name) for s in head.steps), text)
 
 
-def _step(said: Any, name: str) -> Step:
-    if isinstance(said, str):
-        said = {said: {}}
-    if not isinstance(said, dict) or len(said) != 1:
-        raise UsageError(f"{name}: a step is a name, or one with its options as in `best_of: {{n: 1}}`, not {said!r}")
-    ((word, options),) = said.items()
+def _step(item: Any, name: str) -> Step:
+    if isinstance(item, str):
+        item = {item: {}}
+    if not isinstance(item, dict) or len(item) != 1:
+        raise UsageError(f"{name}: a step is a name, or one with its options as in `best_of: {{n: 1}}`, not {item!r}")
+    ((word, options),) = item.items()
     known = modules(STEPS)
     if word not in known:
         raise UsageError(f"{name}: unknown step '{word}'{near(str(word), known)}")
     if options is not None and not isinstance(options, dict):
         fields = ", ".join(known[word].Options.model_fields) or "none"
         raise UsageError(f"{name}: step '{word}' takes its options by name ({fields}), not {options!r}")
-    return Step(word, _checked(known[word].Options, options or {}, f"{name}: step '{word}'"))
+    return Step(word, _validate(known[word].Options, options or {}, f"{name}: step '{word}'"))
 
 
-def _checked(model: type[BaseModel], said: dict[str, Any], where: str) -> Any:
+def _validate(model: type[BaseModel], values: dict[str, Any], where: str) -> Any:
     try:
-        return model.model_validate(said)
+        return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise UsageError(f"{where}: unknown key '{key}'{near(key, model.model_fields)}") from None
-        if first["type"] == "value_error":  # a check of the step's own, in its own words
+        if first["type"] == "value_error":  # from a validator of the step
             raise UsageError(f"{where}: {first['ctx']['error']}") from None
         message = first["msg"][0].lower() + first["msg"][1:]
         raise UsageError(f"{where}: key '{key}': {message}, got {first.get('input')!r}") from None

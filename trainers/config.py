@@ -2,13 +2,12 @@
 
 import dataclasses
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
+from corpus import yaml_file
 from corpus.errors import UsageError, near
 
 Config = TypeVar("Config")
@@ -16,25 +15,12 @@ settings = with_config(ConfigDict(extra="forbid"))  # for every dataclass that a
 
 
 def load(path: str | Path, kind: type[Config], **overrides: Any) -> Config:
-    """The config in a YAML file, or the one of that bare name in trainers/configs/; `overrides` speak over it.
+    """The config in a YAML file, or the one of that bare name in trainers/configs/; `overrides` replace its values.
 
-    Raises UsageError naming the file, the key, and what is near it.
+    Raises UsageError naming the file, the line or the key, and near names.
     """
-    shipped = {
-        file.name.removesuffix(".yaml"): file
-        for file in files("trainers.configs").iterdir()
-        if file.name.endswith(".yaml")
-    }
-    file = shipped[str(path)] if str(path) in shipped and not Path(path).is_file() else Path(path)
-    try:
-        told = yaml.safe_load(file.read_text()) or {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"config {path} cannot be read: {error}{near(str(path), shipped)}") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(told, dict):
-        raise UsageError(f"{path}: a config is a mapping of settings to values")
-    return built(told | overrides, kind, str(path))
+    values = yaml_file.parse_mapping(yaml_file.read(path, "trainers.configs", "config"), str(path), "config")
+    return built(values | overrides, kind, str(path))
 
 
 def built(told: Mapping[str, Any], kind: type[Config], where: str) -> Config:

@@ -6,14 +6,15 @@ Each says with `COLUMNS` what of a sample it may show, with `FROM` and `WHERE` w
 
 from typing import Any, Protocol
 
+from corpus.accuracy import PASS_ACCURACY
 from corpus.discovery import modules
 from corpus.task import Task
 
 SHOWN = ("sample_id", "problem_type", "data_type", "problem", "options", "media")
 """What a teacher may see of a sample that must not learn its answer."""
 
-UNSOLVED = """sample_id in (select sample_id from traces) and sample_id not in (
-    select sample_id from scored_traces where profile = 'strict' and accuracy >= 0.6)"""
+UNSOLVED = f"""sample_id in (select sample_id from traces) and sample_id not in (
+    select sample_id from scored_traces where profile = 'strict' and accuracy >= {PASS_ACCURACY})"""
 """Samples that were asked about, and no trace of theirs verified."""
 
 

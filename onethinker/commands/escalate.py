@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus import Corpus
+from corpus.accuracy import PASS_ACCURACY
 from onethinker.options import DEFAULT_CORPUS, CorpusUrl, Format, Where
 from onethinker.output import show
 
@@ -14,7 +15,7 @@ def escalate(
     teacher: list[str],
     where: Where = None,
     n: int = 1,
-    keep: float = 0.6,
+    keep: float = PASS_ACCURACY,
     budget: Decimal | None = None,
     concurrency: int = 64,
     prices: Path | None = None,

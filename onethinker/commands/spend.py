@@ -3,6 +3,7 @@
 from typing import Literal
 
 from corpus import Corpus
+from corpus.accuracy import PASS_ACCURACY
 from onethinker.options import DEFAULT_CORPUS, CorpusUrl, Format, Where
 from onethinker.output import show
 
@@ -35,7 +36,7 @@ def spend(
     """
     groups = ", ".join(f"{_BY[name]} as {name}" for name in by or ["teacher"])
     query = f"""
-        with kept as (select trace_id, bool_or(accuracy >= 0.6) as kept from latest_verdicts
+        with kept as (select trace_id, bool_or(accuracy >= {PASS_ACCURACY}) as kept from latest_verdicts
                       where profile = 'strict' group by 1)
         select {groups}, count(*) as traces, sum(input_tokens)::bigint as input_tokens,
                sum(cached_tokens)::bigint as cached_tokens, sum(output_tokens)::bigint as output_tokens,

@@ -12,6 +12,7 @@ from time import perf_counter
 
 from annotators import annotate
 from corpus import Corpus
+from corpus.accuracy import PASS_ACCURACY
 from corpus.ingest import ingest
 from corpus.location import MARK
 from filters import select, verify
@@ -20,13 +21,14 @@ from onethinker.output import show
 
 NAME = "demo"
 FIRST, STRONGER = "local:pixels-mini", "local:pixels-1"
-UNSOLVED = """sample_id not in (select sample_id from scored_traces where profile = 'strict' and accuracy >= 0.6)"""
+_SOLVED = f"select sample_id from scored_traces where profile = 'strict' and accuracy >= {PASS_ACCURACY}"
+UNSOLVED = f"sample_id not in ({_SOLVED})"
 QUERIES = {
     "What each task got": """
         select task, count(*) as traces, round(avg(accuracy), 3) as mean_accuracy, round(avg(reward), 3) as mean_reward
         from scored_traces where profile = 'strict' group by 1 order by 1""",
-    "Which teacher is worth what": """
-        select teacher, count(*) as traces, round(avg((accuracy >= 0.6)::int), 3) as passed,
+    "Which teacher is worth what": f"""
+        select teacher, count(*) as traces, round(avg((accuracy >= {PASS_ACCURACY})::int), 3) as passed,
                sum(input_tokens)::bigint as input_tokens, sum(output_tokens)::bigint as output_tokens
         from scored_traces where profile = 'strict' group by 1 order by 1""",
     "Why traces were dropped": """

@@ -15,8 +15,8 @@ RECIPES = Path(__file__).parents[2] / "filters" / "recipes"
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("steps: [", "recipe is not YAML"),
-        ("- best_of", "a recipe is a mapping with the key 'steps'"),
+        ("steps: [", "recipe is not YAML: line 1: "),
+        ("- best_of", "a recipe is a mapping of keys to values, not a list"),
         ("seed: 1", "recipe: key 'steps': field required"),
         ("profle: strict\nsteps: []", "recipe: unknown key 'profle'; did you mean 'profile'?"),
         ("seed: many\nsteps: []", "recipe: key 'seed': input should be a valid integer"),
@@ -43,7 +43,7 @@ def test_what_is_wrong_is_said_with_its_key(text: str, words: str) -> None:
 
 
 def test_a_missing_file_is_named() -> None:
-    with pytest.raises(UsageError, match=r"recipe no/such\.yaml cannot be read"):
+    with pytest.raises(UsageError, match=r"recipe no/such\.yaml cannot be read: no such file"):
         load("no/such.yaml")
 
 

@@ -35,7 +35,7 @@ def test_what_ships_loads_by_its_bare_name_and_divides(name: str) -> None:
         ("snapshot: a\noutput: b\nschedule: cosin", "schedule: input should be 'cosine'"),
         ("snapshot: a\noutput: b\nper_device: 0", "per_device must be at least 1, not 0"),
         ("output: b", "'snapshot' must be given"),
-        ("- a list", "a config is a mapping"),
+        ("- a list", "a config is a mapping of keys to values, not a list"),
         ("a: [", "is not YAML"),
     ],
 )
