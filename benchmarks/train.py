@@ -110,7 +110,7 @@ def step(trainer: Any, batch: list[Any]) -> None:
 
 
 def ours(training: Training) -> Any:
-    from trainers.group_trainer import build
+    from trainers.rl.trainer import build
 
     config = training.rl(
         prompts=PROMPTS, generations=GENERATIONS, per_device=PROMPTS * GENERATIONS, max_response=TOKENS,
@@ -162,7 +162,7 @@ def memory(training: Training, steps: int) -> None:
     """Resident memory of an SFT run after a tenth of its steps and at its end."""
     from transformers import TrainerCallback
 
-    from trainers.sft_trainer import build
+    from trainers.sft.trainer import build
 
     seen: dict[int, float] = {}
 

@@ -10,9 +10,9 @@ from trainers.config import plain
 from trainers.encoding import Encoder, RowDropped
 from trainers.estimate import estimate, media_tokens
 from trainers.models import load_processor
-from trainers.rl import RlConfig
+from trainers.rl.config import RlConfig
 from trainers.run import ranks
-from trainers.sft import SftConfig
+from trainers.sft.config import SftConfig
 
 if TYPE_CHECKING:
     from corpus import Corpus

@@ -39,11 +39,11 @@ def run(corpus: "Corpus", method: str, config: Any, build: Callable[..., Any], r
     return output
 
 
-def shares(rows: int, taken: int, rows_word: str, taken_word: str) -> int:
-    """How often `taken` goes into `rows`. Raises UsageError where it does not without a rest."""
-    if rows % taken:
-        raise UsageError(f"{rows_word} ({rows}) must be a multiple of {taken_word} ({taken})")
-    return rows // taken
+def divide(rows: int, by: int, rows_name: str, by_name: str) -> int:
+    """`rows` / `by`. Raises UsageError if it is not a whole number."""
+    if rows % by:
+        raise UsageError(f"{rows_name} ({rows}) must be a multiple of {by_name} ({by})")
+    return rows // by
 
 
 def finish(record: Record, trainer: Any) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainers.rl import RlConfig
+from trainers.rl.config import RlConfig
 
 if TYPE_CHECKING:
     from corpus.snapshots import Snapshot
@@ -16,7 +16,7 @@ def rewards_of(model: Path, snapshot: "Snapshot", config: RlConfig) -> dict[str,
     """The rewards of a model's sampled responses, `config.generations` to every question of a snapshot, by task key."""
     import torch
 
-    from trainers.group_trainer import build
+    from trainers.rl.trainer import build
 
     size = ASKED * config.generations
     asking: dict[str, Any] = {"online_filter": None, "prompts": ASKED, "updates": 1, "per_device": size}

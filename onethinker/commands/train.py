@@ -31,9 +31,10 @@ def sft(config: str, /, *, resume: Resume = None, dry_run: DryRun = False, corpu
     config
         A YAML file, or the name of one in trainers/configs/.
     """
-    from trainers import sft as method
+    from trainers.sft.config import SftConfig
+    from trainers.sft.train import train as run
 
-    _train(method.train, config, method.SftConfig, resume, dry_run, corpus)
+    _train(run, config, SftConfig, resume, dry_run, corpus)
 
 
 @train.command
@@ -49,9 +50,10 @@ def rl(config: str, /, *, resume: Resume = None, dry_run: DryRun = False, corpus
     config
         A YAML file, or the name of one in trainers/configs/.
     """
-    from trainers import rl as method
+    from trainers.rl.config import RlConfig
+    from trainers.rl.train import train as run
 
-    _train(method.train, config, method.RlConfig, resume, dry_run, corpus)
+    _train(run, config, RlConfig, resume, dry_run, corpus)
 
 
 @train.command

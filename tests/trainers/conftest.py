@@ -23,7 +23,7 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Training]":
 @pytest.fixture(scope="session")
 def taught(training: "Training") -> Path:
     """The tiny model after the hundred steps of SFT that test_sft.py pins: it answers in form, and often at random."""
-    from trainers.sft import train
+    from trainers.sft.train import train
 
     config = training.sft(output=training.root / "taught", **PINNED)
     return train(training.corpus, config)

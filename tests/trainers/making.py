@@ -18,8 +18,8 @@ from corpus.snapshots import Snapshot
 from onethinker.demo.world import write_world
 from trainers.config import built
 from trainers.experiment.tiny_model import write_tiny
-from trainers.rl import RlConfig
-from trainers.sft import SftConfig
+from trainers.rl.config import RlConfig
+from trainers.sft.config import SftConfig
 from trainers.torchvision_schemas import declare
 
 declare()
@@ -95,16 +95,16 @@ def main(path: str) -> None:
     training = again(Path(told["root"]))
     config = getattr(training, told["method"])(**told["settings"])
     if told["method"] == "sft":
-        from trainers.sft import train
+        from trainers.sft.train import train
 
         train(training.corpus, config, resume=told.get("resume"))
         return
-    from trainers import rl
-    from trainers.group_trainer import GroupTrainer
+    from trainers.rl.train import train as train_rl
+    from trainers.rl.trainer import GroupTrainer
 
     if told.get("canned"):
         GroupTrainer._generate_single_turn = canned  # type: ignore[method-assign]
-    rl.train(training.corpus, config, resume=told.get("resume"))
+    train_rl(training.corpus, config, resume=told.get("resume"))
 
 
 def canned(self: Any, prompt_ids: Any, images: Any, fields: Any, *rest: Any, **more: Any) -> Any:

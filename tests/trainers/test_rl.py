@@ -12,15 +12,17 @@ import torch
 
 from corpus.errors import OneThinkerError
 from tests.trainers.making import Training, canned
-from trainers import group_trainer, rl
+from trainers.advantages import checkpoint, named
 from trainers.rewards import Judged
+from trainers.rl import trainer as rl_trainer
+from trainers.rl.train import train
 
 PINNED_FIRST, PINNED_LAST = 0.133, 0.293  # mean reward (profile paper) of the pinned run: its first and last ten steps
 
 
-def build(training: Training, model: Path, **settings: Any) -> group_trainer.GroupTrainer:
+def build(training: Training, model: Path, **settings: Any) -> rl_trainer.GroupTrainer:
     settings = {"output": training.root / "rl", "model": {"name": str(model)}, "max_steps": 2} | settings
-    trainer = group_trainer.build(training.snapshot, training.rl(**settings))
+    trainer = rl_trainer.build(training.snapshot, training.rl(**settings))
     trainer.model.train()
     trainer.current_gradient_accumulation_steps = 1  # as train() would
     return trainer
@@ -34,7 +36,7 @@ def rows_of(trainer: Any, data_type: str, count: int = 2) -> list[dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def trainer(training: Training, taught: Path) -> group_trainer.GroupTrainer:
+def trainer(training: Training, taught: Path) -> rl_trainer.GroupTrainer:
     return build(training, taught)
 
 
@@ -117,7 +119,7 @@ def test_rewards_move_the_policy_and_every_number_is_recorded(training: Training
         output=training.root / "pinned-rl", model={"name": str(taught)}, max_steps=50, profile="paper", kl=0.001,
         learning_rate=3e-3, seed=1,
     )  # fmt: skip
-    rl.train(training.corpus, config)
+    train(training.corpus, config)
     rows = training.corpus.sql(
         """select name, list(value order by step) from metrics
            where run_id = (select max_by(run_id, started_at) from runs where kind = 'train') group by name"""
@@ -140,7 +142,7 @@ def test_the_filter_takes_other_prompts_until_the_batch_is_full(
     training: Training, taught: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = build(training, taught, online_filter={"rounds": 8, "same_task": True}, prompts=2, per_device=8)
-    monkeypatch.setattr(group_trainer.GroupTrainer, "_generate_single_turn", canned)
+    monkeypatch.setattr(rl_trainer.GroupTrainer, "_generate_single_turn", canned)
     all_wrong = {row["row"]["sample_id"] for row in list(trainer.train_dataset)[::2]}
 
     def judged(rows: Any, responses: Any, **_: Any) -> list[Judged]:
@@ -150,7 +152,7 @@ def test_the_filter_takes_other_prompts_until_the_batch_is_full(
             made.append(Judged("math", right, right, 1.0, 0.0, {}))
         return made
 
-    monkeypatch.setattr(group_trainer, "judged", judged)
+    monkeypatch.setattr(rl_trainer, "judged", judged)
     trainer.reserve.tasks = ["math"] * len(trainer.train_dataset)
     hard = [one["row"] for one in trainer.train_dataset if one["row"]["sample_id"] in all_wrong][:2]
     batch = trainer._generate_and_score_completions([{"row": row} for row in hard for _ in range(4)])
@@ -167,12 +169,12 @@ def test_groups_still_missing_are_in_no_loss_and_no_count(
     training: Training, taught: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = build(training, taught, online_filter={"rounds": 0}, prompts=2, per_device=8, kl=0.1)
-    monkeypatch.setattr(group_trainer.GroupTrainer, "_generate_single_turn", canned)
+    monkeypatch.setattr(rl_trainer.GroupTrainer, "_generate_single_turn", canned)
 
     def judged(rows: Any, responses: Any, **_: Any) -> list[Judged]:
         return [Judged("math", r, r, 1.0, 0.0, {}) for r in (0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0)]
 
-    monkeypatch.setattr(group_trainer, "judged", judged)
+    monkeypatch.setattr(rl_trainer, "judged", judged)
     batch = trainer._generate_and_score_completions([{"row": row} for row in rows_of(trainer, "image")])
     assert batch["tool_mask"][4:].sum() == 0
     assert batch["num_items_in_batch"] == batch["completion_mask"][:4].sum()
@@ -186,12 +188,12 @@ def test_a_response_nobody_can_score_is_counted_and_learns_nothing(
     training: Training, taught: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = build(training, taught, prompts=2, per_device=8)
-    monkeypatch.setattr(group_trainer.GroupTrainer, "_generate_single_turn", canned)
+    monkeypatch.setattr(rl_trainer.GroupTrainer, "_generate_single_turn", canned)
 
     def judged(rows: Any, responses: Any, **_: Any) -> list[Judged]:
         return [Judged("math", r, r, 1.0, 0.0, {}) for r in (None, 1.0, 0.0, 1.0, float("nan"), 0.0, 1.0, 0.0)]
 
-    monkeypatch.setattr(group_trainer, "judged", judged)
+    monkeypatch.setattr(rl_trainer, "judged", judged)
     batch = trainer._generate_and_score_completions([{"row": row} for row in rows_of(trainer, "image")])
     assert batch["tool_mask"].any(dim=1).tolist() == [False, True, True, True, False, True, True, True]
     assert batch["advantages"][[0, 4]].tolist() == [0.0, 0.0]
@@ -204,7 +206,7 @@ def test_a_medium_that_cannot_be_read_leaves_its_group_out(
     training: Training, taught: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trainer = build(training, taught, prompts=2, per_device=8)
-    monkeypatch.setattr(group_trainer.GroupTrainer, "_generate_single_turn", canned)
+    monkeypatch.setattr(rl_trainer.GroupTrainer, "_generate_single_turn", canned)
     good = rows_of(trainer, "image")
     rows = [row | {"images": [{"path": "/gone"}]} if i < 4 else row for i, row in enumerate(good)]
     batch = trainer._generate_and_score_completions([{"row": row} for row in rows])
@@ -217,14 +219,14 @@ def test_an_estimator_other_than_the_checkpoints_is_refused(training: Training, 
     trainer = build(training, taught)
     with pytest.raises(OneThinkerError, match=r"holds no advantages.json"):
         trainer._load_optimizer_and_scheduler(str(tmp_path))
-    (tmp_path / group_trainer.STATE).write_text('{"estimator": "grpo", "state": {}, "reserves": [{}]}')
-    with pytest.raises(OneThinkerError, match="was trained with grpo, the config says ema_grpo"):
+    checkpoint.save(tmp_path, named("grpo"))
+    with pytest.raises(OneThinkerError, match="was trained with grpo, the settings say ema_grpo"):
         trainer._load_optimizer_and_scheduler(str(tmp_path))
 
 
 @pytest.mark.parametrize("estimator", ["grpo", "dr_grpo", "gdpo", "g2rpo"])
 def test_every_estimator_takes_a_step(training: Training, taught: Path, estimator: str, monkeypatch: Any) -> None:
-    monkeypatch.setattr(group_trainer.GroupTrainer, "_generate_single_turn", canned)
+    monkeypatch.setattr(rl_trainer.GroupTrainer, "_generate_single_turn", canned)
     trainer = build(
         training, taught, advantages={"estimator": estimator, "keys": "fine"}, prompts=2, per_device=8, max_steps=1
     )

@@ -10,7 +10,7 @@ pytest.importorskip("trl", reason="the training stack is not installed")
 from corpus.errors import OneThinkerError, UsageError
 from tests.trainers.conftest import PINNED
 from tests.trainers.making import Training
-from trainers.sft import train
+from trainers.sft.train import train
 
 # Made with torch 2.13.0+cpu, transformers 5.23.0, trl 1.16.0, OMP_NUM_THREADS=1.
 PINNED_LOSSES = {1: 6.668, 10: 4.759, 25: 2.420, 50: 1.753, 100: 0.2475}

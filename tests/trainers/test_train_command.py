@@ -14,7 +14,7 @@ from tests.trainers.making import Training
 from trainers.encoding import MediaLimits
 from trainers.estimate import estimate, media_tokens
 from trainers.models import Lora, ModelSettings
-from trainers.sft import train
+from trainers.sft.train import train
 
 
 def written(training: Training, name: str, told: dict[str, Any]) -> str:

@@ -6,8 +6,8 @@ import pytest
 
 from corpus.errors import UsageError
 from trainers.config import load, plain
-from trainers.rl import RlConfig
-from trainers.sft import SftConfig
+from trainers.rl.config import RlConfig
+from trainers.sft.config import SftConfig
 
 SHIPPED = sorted(path.stem for path in (Path(__file__).parents[2] / "trainers" / "configs").glob("*.yaml"))
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from trainers.comparison import curves_of
 from trainers.experiment.tiny_train import cold_start, fresh, one_thread, reinforcement
-from trainers.rl import train as train_rl
+from trainers.rl.train import train as train_rl
 from trainers.run_log import told_by
 from trainers.sampled_rewards import rewards_of
-from trainers.sft import train as train_sft
+from trainers.sft.train import train as train_sft
 from trainers.svg import Panel, panels
 
 if TYPE_CHECKING:

@@ -25,11 +25,11 @@ from trainers.comparison import curves_of
 from trainers.config import plain, settings
 from trainers.experiment.report import Results, write
 from trainers.experiment.tiny_train import cold_start, fresh, one_thread, reinforcement
-from trainers.rl import RlConfig
-from trainers.rl import train as train_rl
+from trainers.rl.config import RlConfig
+from trainers.rl.train import train as train_rl
 from trainers.run_log import told_by
 from trainers.sampled_rewards import rewards_of
-from trainers.sft import train as train_sft
+from trainers.sft.train import train as train_sft
 
 if TYPE_CHECKING:
     from corpus.snapshots import Snapshot

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from trainers.config import built
 from trainers.experiment.tiny_model import write_tiny
-from trainers.rl import RlConfig
-from trainers.sft import SftConfig
+from trainers.rl.config import RlConfig
+from trainers.sft.config import SftConfig
 from trainers.torchvision_schemas import declare
 
 if TYPE_CHECKING:

@@ -10,15 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from corpus.errors import OneThinkerError
 from filters import score
-from trainers.advantages import Estimator, named
+from trainers.advantages import Estimator, checkpoint, named
 from trainers.rewards import PARTS
 from trainers.task_keys import task_keys
-
-STATE = "advantages.json"  # in a checkpoint's folder, as in those of `onethinker train rl`
 
 
 @cache
@@ -36,27 +32,13 @@ def chosen() -> str:
 
 
 def save(folder: str | Path) -> None:
-    """Write the moments into a checkpoint's folder."""
-    told = {"estimator": chosen(), "state": estimator().state_dict()}
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    (Path(folder) / STATE).write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
+    """Write the moments of this process's estimator to a checkpoint folder."""
+    checkpoint.save(folder, estimator())
 
 
 def restore(folder: str | Path) -> None:
-    """Take up the moments of a checkpoint.
-
-    Raises OneThinkerError where it holds none, or another estimator's: going on with fresh moments would be a step in
-    the scale of every advantage that no log shows.
-    """
-    path = Path(folder) / STATE
-    if not path.is_file():
-        raise OneThinkerError(f"{folder} holds no {STATE}: it was saved without this plug-in")
-    told = orjson.loads(path.read_bytes())
-    if told["estimator"] != chosen():
-        raise OneThinkerError(
-            f"{folder} was trained with {told['estimator']}, ONETHINKER_ESTIMATOR says {chosen()}; set it to the former"
-        )
-    estimator().load_state_dict(told["state"])
+    """Restore the moments of a checkpoint. Raises OneThinkerError if it has none, or those of another estimator."""
+    checkpoint.load(folder, estimator())
 
 
 def task_of(row: Mapping[str, Any]) -> str:

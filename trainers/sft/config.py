@@ -1,21 +1,12 @@
-"""Supervised fine-tuning on a snapshot: images and videos in one batch, loss on the assistant's turn alone.
-
-TRL's SFTTrainer does the training; ours are the rows (streamed from the frozen Parquet, decoded in the loader's
-workers, never written tokenised) and the order that makes a global batch the same on any number of ranks.
-"""
+"""The config of an SFT run: what `onethinker train sft CONFIG` reads, with OneThinker's settings as defaults."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from trainers.config import settings
 from trainers.encoding import MediaLimits
 from trainers.models import ModelSettings
-from trainers.run import run, shares
-from trainers.torchvision_schemas import declare
-
-if TYPE_CHECKING:
-    from corpus import Corpus
+from trainers.run import divide
 
 
 @settings
@@ -61,16 +52,4 @@ class SftConfig:
 
     def accumulation(self, ranks: int) -> int:
         """Micro-batches of an optimiser step on each rank. Raises UsageError where the rows do not divide."""
-        return shares(self.batch, self.per_device * ranks, "batch", "per_device × ranks")
-
-
-def train(corpus: "Corpus", config: SftConfig, *, resume: str | None = None) -> Path:
-    """Train, and leave the model, its processor and its checkpoints in `config.output`; returns that folder.
-
-    `resume` is a checkpoint folder, or `last` for the newest in the output folder. The run and its metrics are
-    recorded in the corpus by the main process.
-    """
-    declare()
-    from trainers.sft_trainer import build
-
-    return run(corpus, "sft", config, build, resume)
+        return divide(self.batch, self.per_device * ranks, "batch", "per_device × ranks")

@@ -11,35 +11,32 @@ What is overridden, and why, against TRL 1.16:
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import orjson
 import torch
 from accelerate.utils import gather_object
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
-from trl.trainer.utils import RepeatSampler
 
 from corpus.errors import OneThinkerError
 from corpus.snapshots import Snapshot
 from trainers import rewards
+from trainers.advantages import checkpoint
 from trainers.batching import Anchors, joined
 from trainers.encoding import Encoded, Encoder, Media, Row, RowDropped
 from trainers.learning_signal import Signal, learnt
 from trainers.models import adapters, load_model, load_processor
 from trainers.online_filter import Reserve
 from trainers.rewards import Judged, judged, unscored
-from trainers.rl import AGGREGATIONS, RlConfig
+from trainers.rl.config import AGGREGATIONS, RlConfig
+from trainers.rl.prompts import EpochSampler, prompt_dataset
 from trainers.rollout import Part, learns_from, merged
 from trainers.run import ranks as world_size
 from trainers.run import trl_arguments
 from trainers.vllm_media import Shown, WithMedia
-
-STATE = "advantages.json"  # in each checkpoint: the estimator's moments and how far the reserve was used
 
 
 class GroupTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -61,7 +58,7 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]
         if config.engine == "vllm":
             self.vllm_generation.llm = WithMedia(self.vllm_generation.llm)
 
-    def _get_train_sampler(self, dataset: Any = None) -> RepeatSampler:
+    def _get_train_sampler(self, dataset: Any = None) -> EpochSampler:
         """TRL's order of prompts, but an epoch's is its own: TRL's goes on from the epoch before, and so a run that is
         resumed in its second epoch would see the first one's order again."""
         return EpochSampler(
@@ -254,49 +251,24 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]
         super()._save_checkpoint(model, trial)
         reserves = gather_object([self.reserve.state_dict()])
         if self.args.should_save:
-            told = {
-                "estimator": self.config.advantages.estimator,
-                "state": self.estimator.state_dict(),
-                "reserves": reserves,
-            }
-            folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
-            (folder / STATE).write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
-
-    def _load_optimizer_and_scheduler(self, checkpoint: Any) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is None:
-            return
-        path = Path(checkpoint) / STATE
-        if not path.is_file():
-            raise OneThinkerError(f"{checkpoint} holds no {STATE}: it is no checkpoint of `onethinker train rl`")
-        told = orjson.loads(path.read_bytes())
-        if told["estimator"] != self.config.advantages.estimator:
-            raise OneThinkerError(
-                f"{checkpoint} was trained with {told['estimator']}, the config says {self.config.advantages.estimator}"
+            checkpoint.save(
+                Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}",
+                self.estimator,
+                reserves,
             )
-        self.estimator.load_state_dict(told["state"])
-        reserves = told["reserves"]
+
+    def _load_optimizer_and_scheduler(self, folder: Any) -> None:
+        super()._load_optimizer_and_scheduler(folder)
+        if folder is None:
+            return
+        reserves = checkpoint.load(folder, self.estimator)
         if len(reserves) == self.accelerator.num_processes:
             self.reserve.load_state_dict(reserves[self.accelerator.process_index])
-        else:  # another number of ranks: nobody takes a row that was taken
+        else:  # saved by another number of ranks: round up, so that no rank takes a row twice
             whole: Counter[str] = Counter()
             for one in reserves:
                 whole.update(one)
             self.reserve.load_state_dict({key: -(-n // self.accelerator.num_processes) for key, n in whole.items()})
-
-
-class EpochSampler(RepeatSampler):  # type: ignore[misc]
-    """TRL's sampler whose order depends on the seed and the epoch alone."""
-
-    def __init__(self, epoch: Callable[[], int], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        if self.shuffle:
-            order = np.random.SeedSequence([self.seed, self._epoch()]).generate_state(1)
-            self.generator.manual_seed(int(order[0]))
-        yield from super().__iter__()
 
 
 def reward(**_: Any) -> list[float]:
@@ -337,25 +309,8 @@ def build(snapshot: Snapshot, config: RlConfig) -> GroupTrainer:
     return GroupTrainer(
         config,
         encoder,
-        prompts(snapshot),
+        prompt_dataset(snapshot),
         model=load_model(config.model),
         args=trl_arguments(config, own, GRPOConfig, accumulation),
         peft_config=adapters(config.model),
     )
-
-
-def prompts(snapshot: Snapshot) -> Dataset:
-    """The snapshot's questions, each once however many traces it has; a row comes as `prompt` and `row`."""
-    data = snapshot.dataset(decode=False)  # the encoder decodes, and counts what it cannot
-    first: dict[str, int] = {}
-    for i, sample_id in enumerate(data.with_format("arrow")["sample_id"].to_pylist()):
-        first.setdefault(sample_id, i)
-    if len(first) < len(data):
-        data = data.select(list(first.values()))
-    return data.with_transform(_rows)
-
-
-def _rows(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    names = list(batch)
-    rows = [dict(zip(names, values, strict=True)) for values in zip(*batch.values(), strict=True)]
-    return {"prompt": batch["prompt"], "row": rows}

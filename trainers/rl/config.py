@@ -1,24 +1,16 @@
-"""Reinforcement learning on a snapshot: EMA-GRPO and its rivals over images and videos.
-
-`RlConfig` says what to do, `train` does it; `group_trainer.py` holds the trainer, a small subclass of TRL's.
-"""
+"""The config of an RL run: what `onethinker train rl CONFIG` reads, with OneThinker's settings as defaults."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from trainers import advantages
 from trainers.config import settings
 from trainers.encoding import MediaLimits
 from trainers.models import ModelSettings
 from trainers.online_filter import FilterSettings
-from trainers.run import run, shares
-from trainers.torchvision_schemas import declare
+from trainers.run import divide
 
-if TYPE_CHECKING:
-    from corpus import Corpus
-
-# How token losses become one number, in TRL's words.
+# How token losses are reduced to one number: our names → TRL's `loss_type`.
 AGGREGATIONS = {"token": "dapo", "sequence": "grpo", "constant": "dr_grpo"}
 
 
@@ -111,16 +103,5 @@ class RlConfig:
 
     def accumulation(self, ranks: int) -> int:
         """Micro-batches of an optimiser step on each rank. Raises UsageError where the rows do not divide."""
-        return shares(self.prompts * self.generations, self.per_device * ranks * self.updates, "prompts × generations",
+        return divide(self.prompts * self.generations, self.per_device * ranks * self.updates, "prompts × generations",
                       "per_device × ranks × updates")  # fmt: skip
-
-
-def train(corpus: "Corpus", config: RlConfig, *, resume: str | None = None) -> Path:
-    """Train, and leave the model, its processor and its checkpoints in `config.output`; returns that folder.
-
-    `resume` is a checkpoint folder, or `last`. Run, metrics and model card are written by the main process.
-    """
-    declare()
-    from trainers.group_trainer import build
-
-    return run(corpus, "rl", config, build, resume)

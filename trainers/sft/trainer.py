@@ -17,7 +17,7 @@ from trainers.estimate import media_tokens
 from trainers.models import adapters, load_model, load_processor
 from trainers.run import ranks as world_size
 from trainers.run import trl_arguments
-from trainers.sft import SftConfig
+from trainers.sft.config import SftConfig
 
 
 class SnapshotSftTrainer(SFTTrainer):  # type: ignore[misc]

@@ -1,0 +1,1 @@
+"""Supervised fine-tuning on a snapshot: images and videos in one batch, loss on the assistant's turn alone."""
