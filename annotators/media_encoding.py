@@ -6,26 +6,22 @@ These functions run in worker processes that can be killed (see `preparing`), so
 import base64
 import io
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from corpus.errors import MediaError
+from corpus.media.video import Times, map_frames
+
 JPEG_QUALITY = 90
-_AT_ONCE = 8  # frames decoded together: 64 frames of 4K video at once would take 1.6 GB
 _PASSED_ON = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
 MOST_BYTES = 3_700_000  # Anthropic refuses images over 5 MB of base64
 
 
-class Undecodable(Exception):  # noqa: N818, it names a state of the medium
+class Undecodable(MediaError):  # noqa: N818, it names a state of the medium
     """A medium that cannot be shown to a teacher; `reason` is a stable word."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason, self.detail = reason, detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +76,19 @@ def sample_times(duration_s: float, fps: float, max_frames: int) -> list[float]:
 def frames(path: str, duration_s: float, fps: float, max_frames: int, most_pixels: int) -> list[Encoded]:
     """A video's frames at `sample_times`, each with the time it really has, decoded by decord or else PyAV.
 
-    Raises Undecodable: `media_unreadable` where neither can, `video_shorter_than_said` where frames are missing.
+    Raises Undecodable: `media_unreadable` if neither can, `video_shorter_than_said` if frames are missing.
     """
     times = sample_times(duration_s, fps, max_frames)
-    errors = []
-    for decode in (_by_decord, _by_pyav):
-        try:
-            shown = [_jpeg(Image.fromarray(pixels), most_pixels, at_s) for at_s, pixels in decode(path, times)]
-        except Undecodable:
-            raise
-        except Exception as error:  # both raise bare exceptions of many kinds
-            errors.append(f"{decode.__name__.removeprefix('_by_')}: {type(error).__name__}: {str(error).strip()[:150]}")
-            continue
-        if shown:
-            return shown
-        errors.append(f"{decode.__name__.removeprefix('_by_')}: no frames")
-    raise Undecodable("media_unreadable", "; ".join(errors))
+    try:
+        return map_frames(
+            path,
+            lambda starts, _: _on_screen(starts, times),
+            lambda pixels, at_s: _jpeg(Image.fromarray(pixels), most_pixels, at_s),
+        )
+    except Undecodable:
+        raise
+    except MediaError as error:
+        raise Undecodable(error.reason, error.detail) from None
 
 
 def whole(path: str) -> Encoded:
@@ -105,45 +98,11 @@ def whole(path: str) -> Encoded:
     return Encoded(mime, base64.b64encode(data).decode("ascii"), 0, 0)
 
 
-def _by_decord(path: str, times: list[float]) -> Iterator[tuple[float, Any]]:
-    import decord
-
-    decord.logging.set_level(decord.logging.QUIET)
-    reader = decord.VideoReader(path, num_threads=1)
-    starts = reader.get_frame_timestamp(range(len(reader)))[:, 0]
-    if not (np.isfinite(starts).all() and (starts >= 0).all()):
-        # Containers without time stamps (AVI) get FFmpeg's "no time" for each frame: they come at an even rate.
-        starts = np.arange(len(reader)) / reader.get_avg_fps()
-    chosen = _on_screen(starts, times)
-    for first in range(0, len(chosen), _AT_ONCE):
-        some = chosen[first : first + _AT_ONCE]
-        for index, pixels in zip(some, reader.get_batch(some).asnumpy(), strict=True):
-            yield float(starts[index]), pixels
-
-
-def _by_pyav(path: str, times: list[float]) -> Iterator[tuple[float, Any]]:
-    import av
-
-    av.logging.set_level(av.logging.PANIC)
-    with av.open(path) as container:
-        stream: Any = container.streams.video[0]
-        ticks = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)
-        starts = np.array([float(tick * stream.time_base) for tick in ticks])
-        chosen = {ticks[index] for index in _on_screen(starts, times)}
-        container.seek(ticks[0], stream=stream)
-        for frame in container.decode(stream):
-            if frame.pts in chosen:
-                chosen.remove(frame.pts)
-                yield float(frame.pts * stream.time_base), frame.to_ndarray(format="rgb24")
-
-
-def _on_screen(starts: Any, times: list[float]) -> list[int]:
+def _on_screen(starts: Times, times: list[float]) -> list[int]:
     """The frame shown at each time: the last that starts at or before it, each frame once.
 
     Raises Undecodable where the frames end well before the last time.
     """
-    if not len(starts):
-        raise Undecodable("media_unreadable", "no frames")
     if times[-1] - starts[-1] > max(1.0, 0.05 * times[-1]):
         raise Undecodable("video_shorter_than_said", f"frames end at {starts[-1]:.2f} s, asked for {times[-1]:.2f} s")
     indices = np.searchsorted(starts, np.asarray(times) + 1e-3, side="right") - 1

@@ -82,7 +82,7 @@ def bare(encoder: Encoder, rows: list[Any]) -> Any:
         clips = [read_clip(row["videos"][0], encoder._pick) for row in rows]
         inputs["videos"] = [[clip.pixels.transpose(0, 3, 1, 2)] for clip in clips]
         inputs["video_metadata"] = [
-            [{"fps": clip.fps, "total_num_frames": clip.total_frames, "frames_indices": list(range(len(clip.times_s)))}]
+            [{"fps": clip.fps, "total_num_frames": clip.total, "frames_indices": list(range(len(clip.times_s)))}]
             for clip in clips
         ]
         inputs["do_sample_frames"] = False

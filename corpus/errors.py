@@ -12,6 +12,17 @@ class UsageError(OneThinkerError):
     """The thing was asked for wrongly (unknown name, bad option, impossible recipe); the command line exits with 2."""
 
 
+class MediaError(OneThinkerError):
+    """A medium that cannot be used. `reason` is one stable word for SQL to count, `detail` says more to a person."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)  # both, so that it survives pickling
+        self.reason, self.detail = reason, detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+
 def near(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the known names closest to `name`, else the list of them all.
 

@@ -2,14 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
 
 import imagehash
 import numpy as np
 import pyarrow as pa
 import rensa
 from PIL import Image
+
+from corpus.media.video import read_frames
 
 SHINGLE_CHARACTERS = 5
 FEW = 64  # texts of a group that are sooner compared with each other than by MinHash
@@ -127,8 +127,5 @@ def _hashes(path: str, kind: str) -> list[int] | None:
 
 
 def _frames(path: str) -> list[Image.Image]:
-    import decord
-
-    reader: Any = decord.VideoReader(str(Path(path)), num_threads=1)
-    wanted = [int(moment * (len(reader) - 1)) for moment in MOMENTS]
-    return [Image.fromarray(frame) for frame in reader.get_batch(wanted).asnumpy()]
+    wanted = read_frames(path, lambda starts, _: [int(moment * (len(starts) - 1)) for moment in MOMENTS])
+    return [Image.fromarray(pixels) for pixels in wanted.pixels]

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from PIL import Image
 
 from corpus.canvas import Canvas
 from corpus.media import MediaStore
+from corpus.media.video import map_frames
 from corpus.task import Task, Unparsed
 from corpus.tasks import task
 
@@ -49,17 +50,13 @@ def _canvases(media: MediaStore, medium: dict[str, Any]) -> Iterable[Canvas]:
             yield Canvas(_shrunk(image.convert("RGB"), WIDEST))
         return
     times = np.linspace(0, medium["duration"], FRAMES_SHOWN, endpoint=False)
-    frames = _frames(str(path), [round(t * medium["fps"]) for t in times])
+    frames = map_frames(
+        str(path),
+        lambda starts, _: [min(round(t * medium["fps"]), len(starts) - 1) for t in times],
+        lambda pixels, _: _shrunk(Image.fromarray(pixels), WIDEST // 2),
+    )
     for time_s, frame in zip(times, frames, strict=True):
-        yield Canvas(_shrunk(Image.fromarray(frame), WIDEST // 2), duration_s=medium["duration"], time_s=float(time_s))
-
-
-def _frames(path: str, numbers: Sequence[int]) -> np.ndarray[Any, Any]:
-    import decord
-
-    reader = decord.VideoReader(path, num_threads=1)
-    frames: np.ndarray[Any, Any] = reader.get_batch([min(n, len(reader) - 1) for n in numbers]).asnumpy()
-    return frames
+        yield Canvas(frame, duration_s=medium["duration"], time_s=float(time_s))
 
 
 def _shrunk(image: Image.Image, widest: int) -> Image.Image:

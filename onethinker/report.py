@@ -128,8 +128,8 @@ def _card(corpus: Corpus, row: dict[str, Any], tag: str) -> dict[str, Any]:
     }
     try:
         row["pictures"] = drawn(corpus.media, row, row["given"])
-    except (OneThinkerError, OSError):  # media left on another machine: the numbers are worth the page without them
-        row["pictures"] = []
+    except (OneThinkerError, OSError) as error:  # media left on another machine: the numbers are worth the page
+        row |= {"pictures": [], "not_shown": str(error)}
     return row
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from corpus.media.video import Frames
 from trainers.encoding import Encoded, Encoder, Media, Row, RowDropped
-from trainers.frames import Clip
 
 if TYPE_CHECKING:
     import torch
@@ -114,7 +114,7 @@ class Anchors:
             if kind == 1:
                 word, media = "image", Media(images=(Image.fromarray(black[0]),))
             else:
-                word, media = "video", Media(clips=(Clip(black, [0.0, 0.5], 2.0, 2),))
+                word, media = "video", Media(clips=(Frames(black, [0.0, 0.5], 2.0, 2),))
             row = {"messages": [{"role": "user", "content": [{"type": word, "text": None}]}]}
             self._made[kind] = self.encoder.prompt(row, media)
         return self._made[kind]

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from corpus.errors import OneThinkerError
 from corpus.media import MediaError
+from corpus.media.video import Frames
 from trainers.config import settings
-from trainers.frames import Clip, read_clip
+from trainers.frames import read_clip
 from trainers.torchvision_schemas import declare
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Media:
     """A row's decoded media, in the order in which its prompt shows them."""
 
     images: tuple[Any, ...] = ()
-    clips: tuple[Clip, ...] = ()
+    clips: tuple[Frames, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -331,17 +332,17 @@ def _part(part: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": part["type"], "text": part["text"]} if part["type"] == "text" else {"type": part["type"]}
 
 
-def _frames_first(clip: Clip) -> "torch.Tensor":
+def _frames_first(clip: Frames) -> "torch.Tensor":
     import torch
 
     return torch.from_numpy(clip.pixels).permute(0, 3, 1, 2)
 
 
-def metadata_of(clip: Clip) -> dict[str, Any]:
+def metadata_of(clip: Frames) -> dict[str, Any]:
     """What a video processor wants to know of frames that were sampled already."""
     # An index is told as time × rate, so that index ÷ rate is the frame's own time even where the rate varies.
     return {
-        "total_num_frames": clip.total_frames,
+        "total_num_frames": clip.total,
         "fps": clip.fps,
         "frames_indices": [time * clip.fps for time in clip.times_s],
     }

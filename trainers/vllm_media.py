@@ -49,7 +49,7 @@ def vllm_prompt(shown: Shown) -> dict[str, Any]:
         media["image"] = list(shown.media.images)
     if shown.media.clips:
         media["video"] = [
-            (clip.pixels, metadata_of(clip) | {"do_sample_frames": False, "duration": clip.total_frames / clip.fps})
+            (clip.pixels, metadata_of(clip) | {"do_sample_frames": False, "duration": clip.total / clip.fps})
             for clip in shown.media.clips
         ]
     row: dict[str, Any] = {"prompt_token_ids": shown.bare_ids}

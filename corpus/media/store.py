@@ -10,26 +10,18 @@ import time
 import uuid
 import warnings
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from corpus.errors import MediaError
+from corpus.media.video import probe_video
+
 Kind = Literal["image", "video"]
 KINDS: tuple[str, ...] = get_args(Kind)
 _CHUNK_BYTES = 1 << 20
-# A container may claim a little more than its frames fill (a last frame's own time, rounding, B-frame delay).
-_LENGTH_SLACK_S, _LENGTH_SLACK_SHARE = 0.5, 0.05
-
-
-class MediaError(Exception):
-    """A medium that cannot be used. `reason` is one stable word for SQL to count, `detail` says more to a person."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason, self.detail = reason, detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +81,8 @@ def probe(path: str | Path, kind: str | None = None, sha256: str | None = None) 
     try:
         if kind == "image":
             return Medium(kind, sha256, *_image_size(path))
-        return Medium(kind, sha256, *_video_shape(str(path)))
+        shape = probe_video(str(path))
+        return Medium(kind, sha256, shape.width, shape.height, shape.fps, shape.duration_s, shape.frames)
     except MediaError:
         raise
     except Exception as error:  # decoders raise whatever they like on a bad file
@@ -118,73 +111,6 @@ def _image_size(path: str | Path) -> tuple[int, int]:
         with Image.open(path) as image:
             image.load()
             return image.size
-
-
-def _video_shape(path: str) -> tuple[int, int, float, float, int]:
-    import av
-    import decord
-
-    decord.logging.set_level(decord.logging.QUIET)
-    av.logging.set_level(av.logging.PANIC)
-    with av.open(path) as container:
-        if not container.streams.video:
-            raise MediaError("media_unreadable", "it holds no video stream")
-        claimed_s = _claimed_seconds(container)
-    try:
-        width, height, fps, frames = _with_decord(path)
-    except decord.DECORDError:  # AV1 and whatever else its FFmpeg lacks; a broken file fails below too
-        width, height, fps, frames = _with_pyav(path)
-    if frames < 1 or fps <= 0:
-        raise MediaError("media_unreadable", "it holds no frames")
-    duration = frames / fps
-    if claimed_s - duration > max(_LENGTH_SLACK_S, _LENGTH_SLACK_SHARE * claimed_s):
-        raise MediaError("media_unreadable", f"it says {claimed_s:.2f} s and its frames end at {duration:.2f} s")
-    return width, height, fps, duration, frames
-
-
-def _claimed_seconds(container: Any) -> float:
-    """The longest length that the headers claim for the picture, in seconds; 0 if they are silent."""
-    stream = container.streams.video[0]
-    claims = [0.0]
-    if stream.duration is not None:
-        claims.append(float(stream.duration * stream.time_base))
-    if stream.frames and stream.average_rate:
-        claims.append(float(stream.frames / stream.average_rate))
-    if container.duration is not None and len(container.streams) == 1:  # with sound it is the longer of the two
-        claims.append(container.duration / 1e6)
-    return max(claims)
-
-
-def _with_decord(path: str) -> tuple[int, int, float, int]:
-    import decord
-
-    reader = decord.VideoReader(path, num_threads=1)
-    frames = len(reader)
-    height, width, _ = reader[0].shape
-    if reader[frames - 1].shape != (height, width, 3):
-        raise MediaError("media_unreadable", "its last frame has another size than its first")
-    return width, height, float(reader.get_avg_fps()), frames
-
-
-def _with_pyav(path: str) -> tuple[int, int, float, int]:
-    import av
-
-    with av.open(path) as container:
-        stream = container.streams.video[0]
-        times = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
-        if not times:
-            raise MediaError("media_unreadable", "it holds no frames")
-        for at in (min(times), max(times)):
-            container.seek(at, stream=stream)
-            last = None
-            for frame in container.decode(stream):
-                last = frame
-                if at == min(times):
-                    break
-            if last is None:
-                raise MediaError("media_unreadable", "its first or last frame does not decode")
-        rate = stream.average_rate or stream.guessed_rate or Fraction(0)
-        return stream.width, stream.height, float(rate), len(times)
 
 
 class MediaStore:

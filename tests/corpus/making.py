@@ -90,6 +90,24 @@ def write_video(path: Path, frames: int, fps: int = 10, shade: int = 0) -> None:
         container.mux(stream.encode())
 
 
+def clip(path: Path, codec: str = "libx264", frames: int = 60, fps: int = 30) -> Path:
+    """A 96 × 64 video of noise, whose frames do not compress away; skips the test if PyAV lacks the encoder."""
+    import av
+    import numpy as np
+
+    if codec not in av.codecs_available:
+        pytest.skip(f"this PyAV has no {codec} encoder to make the file with")
+    rng = np.random.default_rng(0)
+    with av.open(str(path), "w", options={"movflags": "faststart"} if path.suffix == ".mp4" else {}) as out:
+        stream = out.add_stream(codec, rate=fps)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for _ in range(frames):
+            shade = rng.integers(0, 255, (64, 96, 3), dtype=np.uint8)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(shade, format="rgb24")))
+        out.mux(stream.encode())
+    return path
+
+
 def frozen(corpus: Corpus, name: str = "small", rows_per_group: int | None = None, **more: Any) -> Snapshot:
     """Freeze every trace of a corpus, newest sample first, or the `picks` given."""
     picks = more.pop("picks", None)

@@ -17,23 +17,12 @@ from PIL import Image
 
 from corpus.media import MediaError, MediaStore, Medium, inside, probe, sha256_of
 from corpus.media.pool import MediaPool
+from tests.corpus.making import clip
 
 
 def picture(path: Path, size=(64, 48), noise=True) -> Path:
     shade = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     Image.fromarray(shade if noise else shade * 0).save(path)
-    return path
-
-
-def clip(path: Path, codec="libx264", frames=60, fps=30) -> Path:
-    rng = np.random.default_rng(0)
-    with av.open(str(path), "w", options={"movflags": "faststart"} if path.suffix == ".mp4" else {}) as out:
-        stream = out.add_stream(codec, rate=fps)
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-        for _ in range(frames):
-            shade = rng.integers(0, 255, (64, 96, 3), dtype=np.uint8)
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(shade, format="rgb24")))
-        out.mux(stream.encode())
     return path
 
 
@@ -55,23 +44,6 @@ def test_a_medium_is_stored_once_under_the_hash_of_its_bytes(tmp_path):
     assert store.path(sha256).read_bytes() == (tmp_path / "a.png").read_bytes()
     assert sum(path.is_file() for path in (tmp_path / "media").rglob("*")) == 1
     assert sha256 in store
-
-
-@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.webm", "libvpx-vp9"), ("a.avi", "mpeg4")])
-def test_a_video_is_measured_by_its_frames(tmp_path, name, codec):
-    found = probe(clip(tmp_path / name, codec))
-    assert (found.kind, found.width, found.height, found.frames) == ("video", 96, 64, 60)
-    assert found.fps == pytest.approx(30)
-    assert found.duration == pytest.approx(2.0)
-
-
-def test_a_video_that_decord_cannot_read_is_read_with_pyav(tmp_path):
-    if "libsvtav1" not in av.codecs_available:
-        pytest.skip("this PyAV has no AV1 encoder to make the file with")
-    found = probe(clip(tmp_path / "a.mp4", "libsvtav1"))
-    assert (found.width, found.height, found.frames, found.fps) == (96, 64, 60, 30.0)
-    with pytest.raises(MediaError, match="media_unreadable"):
-        probe(cut(tmp_path / "a.mp4"))
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.mp4", "a.webm", "a.avi"])
@@ -245,6 +217,7 @@ def test_workers_end_with_their_parent_even_inside_a_hanging_decoder(tmp_path):
     script = f"""
 import multiprocessing, os, sys, time
 from corpus.media.pool import MediaPool
+from tests.corpus.making import clip
 pool = MediaPool(None, workers=1)
 pool.submit({str(tmp_path / "hangs.mp4")!r}, "video")
 while not (children := multiprocessing.active_children()): time.sleep(0.05)

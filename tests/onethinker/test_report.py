@@ -1,6 +1,7 @@
 """The page of a verification says what SQL says, and stands alone."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from corpus.errors import OneThinkerError
 from filters import verify
 from onethinker.cli import main
 from onethinker.report import write
+from tests.corpus.making import clip
 
 
 @pytest.fixture
@@ -60,3 +62,24 @@ def test_the_command_writes_the_page(corpus: Corpus, tmp_path: Path, capsys: pyt
     assert main(["report", "--corpus", str(corpus.root), "--out", str(out)]) == 0
     assert capsys.readouterr().out == f"{out}: 3 traces, profile strict\n"
     assert out.read_text().endswith("</html>")
+
+
+def test_an_av1_clip_is_shown_and_a_missing_medium_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "decord", None)  # as on machines that it has no wheel for
+    corpus = Corpus.create(tmp_path / "corpus")
+    medium = corpus.media.add(clip(tmp_path / "a.mkv", "libsvtav1")).row()
+    sample = {"sample_id": "a", "task": "video QA", "problem_type": "numerical", "data_type": "video", "source": "made"}
+    corpus.append("samples", [sample | {"problem": "<video>How many?", "answer": "4", "media": [medium]}])
+    response = "<think>x</think><answer>4</answer>"
+    corpus.append("traces", [{"trace_id": "t", "sample_id": "a", "response": response, "answer": "4"}])
+    verify(corpus)
+    out = tmp_path / "report.html"
+    assert main(["report", "--corpus", str(corpus.root), "--out", str(out)]) == 0
+    assert out.read_text().count("data:image/jpeg") == 4
+    corpus.media.path(medium["sha256"]).unlink()
+    assert main(["report", "--corpus", str(corpus.root), "--out", str(out)]) == 0
+    page = out.read_text()
+    assert "data:image/jpeg" not in page
+    assert f"Not shown: media_missing: {medium['sha256']} is not in" in page

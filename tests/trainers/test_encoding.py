@@ -86,16 +86,6 @@ def test_a_lone_frame_comes_twice(tmp_path: Path) -> None:
     assert (clip.pixels[0] == clip.pixels[1]).all()
 
 
-def test_pyav_reads_what_decord_cannot_and_gives_the_same_frames(tmp_path: Path) -> None:
-    from tests.corpus.making import write_video
-    from trainers.frames import _by_decord, _by_pyav
-
-    write_video(tmp_path / "some.mp4", 12)
-    one, other = (read(str(tmp_path / "some.mp4"), lambda total, fps: [0, 5, 11]) for read in (_by_decord, _by_pyav))
-    assert one.times_s == pytest.approx(other.times_s, abs=1e-3)
-    assert np.abs(one.pixels.astype(int) - other.pixels.astype(int)).max() <= 3  # two roads from YUV to RGB
-
-
 def test_a_row_too_long_is_dropped_and_never_cut(training: Training, rows: Any) -> None:
     short = Encoder(load_processor(training.sft().model), built(MEDIA, MediaLimits, "test"), 60)
     with pytest.raises(RowDropped, match=r"too_long: a prompt of .* tokens, the most is 60"):
