@@ -17,7 +17,8 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ex
 from annotators.journal import SYNC_EVERY_S, Journal, leftovers
 from annotators.process_memory import give_back
 from annotators.progress_view import Verifier
-from corpus import Corpus, OneThinkerError
+from corpus import OneThinkerError
+from corpus.lake import Lake
 from corpus.runs import Run
 from corpus.schema import TABLES
 
@@ -133,7 +134,7 @@ class Ledger:
     wait=wait_exponential(multiplier=0.5, max=10),
     reraise=True,
 )
-def write(corpus: Corpus, rows: Rows, message: str, run_id: str | None) -> int:
+def write(corpus: Lake, rows: Rows, message: str, run_id: str | None) -> int:
     """Commit rows of several tables in one transaction; a lost connection or a lock is tried again a few times."""
     of = defaultdict(list)
     for table, row in rows:
@@ -142,12 +143,12 @@ def write(corpus: Corpus, rows: Rows, message: str, run_id: str | None) -> int:
         return sum(tx.append(table, some) for table, some in sorted(of.items()))
 
 
-def journal_folder(corpus: Corpus) -> Path:
+def journal_folder(corpus: Lake) -> Path:
     """Where the journals of a corpus lie: beside its lake."""
     return corpus.root / "journal"
 
 
-def replay(corpus: Corpus) -> int:
+def replay(corpus: Lake) -> int:
     """Commit what killed runs left in their journals; returns the rows that the lake did not have yet."""
     added = 0
     for path, rows in leftovers(journal_folder(corpus)):

@@ -34,7 +34,7 @@ def sparing(corpus: Corpus) -> Iterator[None]:
     before = pa.default_memory_pool()
     pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what was freed
     try:
-        with corpus.sparing():
+        with corpus.low_memory():
             yield
     finally:
         pa.set_memory_pool(before)

@@ -122,7 +122,7 @@ async def _run(
     started = monotonic()
     with run.transaction("prompts") as tx:
         tx.append("prompts", plan.prompts())
-    preparer = Preparer(run.corpus.media, workers=s.decoders, timeout_s=s.prepare_timeout_s)
+    preparer = Preparer(plan.corpus.media, workers=s.decoders, timeout_s=s.prepare_timeout_s)
     with preparer, logged(run.corpus.root / "logs", run.run_id):
         async with Ledger(run, verifier) as ledger:
             engine = Engine(

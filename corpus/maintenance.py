@@ -45,7 +45,7 @@ def compact(corpus: "Corpus", *, keep_hours: float = KEEP_HOURS) -> Compacted:
     with corpus.run("compact", {"keep_hours": keep_hours}) as run:
         before = _size(corpus)
         since = datetime.now(UTC) - timedelta(hours=keep_hours)
-        with corpus.exclusively() as connection:
+        with corpus.exclusive_connection() as connection:
             merge = "call ducklake_merge_adjacent_files('lake', max_file_size => ?)"
             connection.execute(merge, [MERGE_BELOW_BYTES]).fetchall()
             needed = [snapshot.lake_snapshot for snapshot in corpus.snapshots.list()]

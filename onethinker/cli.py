@@ -14,8 +14,8 @@ from cyclopts import App
 from rich.console import Console
 
 from corpus import discovery
+from corpus.code_version import code_version
 from corpus.errors import OneThinkerError, UsageError
-from corpus.runs import code_version
 
 
 def build() -> App:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from corpus import Corpus
+from corpus.code_version import code_version
 from corpus.errors import OneThinkerError, near
-from corpus.runs import code_version
 from onethinker.demo.page import environment
 from onethinker.pictures import drawn
 

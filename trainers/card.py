@@ -8,12 +8,12 @@ import yaml
 from trainers.run_log import FILE, Record
 
 if TYPE_CHECKING:
-    from corpus import Corpus
+    from corpus.lake import Lake
 
 NAME = "README.md"
 
 
-def write_card(corpus: "Corpus", record: Record) -> Path:
+def write_card(corpus: "Lake", record: Record) -> Path:
     """Write `README.md` beside the model that a run left; returns its path."""
     told, run_id = record.told, record.run.run_id
     config = told["config"]

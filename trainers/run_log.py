@@ -12,7 +12,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from corpus.runs import code_version
+from corpus.code_version import code_version
 
 if TYPE_CHECKING:
     from corpus import Corpus

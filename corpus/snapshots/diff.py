@@ -5,13 +5,12 @@ Read from the frozen files alone, and from the newer one's drops for the reasons
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-if TYPE_CHECKING:
-    from corpus.snapshots import Snapshot
-    from corpus.store import Corpus
+from corpus.lake import Lake
+from corpus.snapshots.snapshot import Snapshot
+from corpus.snapshots.versions import Snapshots
 
 # A dropped row whose sample the newer recipe's slice did not even hold.
 NOT_CONSIDERED = "not_considered"
@@ -80,8 +79,8 @@ class Diff:
     row a task with both mean rewards, and their difference on the samples that both hold.
     """
 
-    old: "Snapshot"
-    new: "Snapshot"
+    old: Snapshot
+    new: Snapshot
     changes: pa.Table
     shifts: pa.Table
 
@@ -92,10 +91,11 @@ class Diff:
         return counted.rename_columns([*keys, "rows"]).sort_by([(key, "ascending") for key in keys])
 
 
-def diff(corpus: "Corpus", old: str, new: str) -> Diff:
-    """Compare the snapshot `new` with `old`. Raises OneThinkerError where either is not there."""
-    before, after = corpus.snapshots.get(old), corpus.snapshots.get(new)
+def diff(lake: Lake, old: str, new: str) -> Diff:
+    """Compare the snapshot `new` with `old`. Raises OneThinkerError if either does not exist."""
+    snapshots = Snapshots(lake)
+    before, after = snapshots.get(old), snapshots.get(new)
     files = {"old": [str(path) for path in before.files], "new": [str(path) for path in after.files]}
     named = {"name": after.name, "version": after.version, "not_considered": NOT_CONSIDERED}
-    changes = corpus.sql(_CHANGES, {**files, **named}).to_arrow_table()
-    return Diff(before, after, changes, corpus.sql(_SHIFTS, files).to_arrow_table())
+    changes = lake.sql(_CHANGES, {**files, **named}).to_arrow_table()
+    return Diff(before, after, changes, lake.sql(_SHIFTS, files).to_arrow_table())

@@ -3,22 +3,20 @@
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import pyarrow as pa
 
 from corpus.arrow_file import gathered
 from corpus.chat import placed
 from corpus.errors import OneThinkerError
+from corpus.lake import Transaction
 from corpus.schema import TABLES
 from corpus.snapshots.row_format import COLUMNS, ROWS_PER_GROUP, schema
 from corpus.tasks import tasks
 
-if TYPE_CHECKING:
-    from corpus.store import Transaction
 
-
-def picked_rows(tx: "Transaction", picks: pa.Table, profile: str, folder: Path) -> Iterator[pa.RecordBatch]:
+def picked_rows(tx: Transaction, picks: pa.Table, profile: str, folder: Path) -> Iterator[pa.RecordBatch]:
     """The picked rows in order, in the columns of `corpus.snapshots.row_format`; `folder` holds what is in work.
 
     Raises OneThinkerError for a pair of no sample or trace, or of a trace without a verdict under `profile`.

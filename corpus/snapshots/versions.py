@@ -8,22 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from corpus.code_version import code_version
 from corpus.errors import OneThinkerError, UsageError, near
-from corpus.runs import code_version
+from corpus.lake import Lake, Transaction
+from corpus.notebook import html_table
+from corpus.runs import Run, record_run
 from corpus.snapshots.dataset import prepare
 from corpus.snapshots.freeze import picked_rows
 from corpus.snapshots.row_format import write_files
 from corpus.snapshots.snapshot import Snapshot
-
-if TYPE_CHECKING:
-    from corpus.runs import Run
-    from corpus.store import Corpus, Transaction
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 
@@ -31,13 +30,28 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 class Snapshots:
     """The dataset versions of one corpus."""
 
-    def __init__(self, corpus: "Corpus") -> None:
-        self._corpus = corpus
-        self._root = corpus.root / "snapshots"
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._root = lake.root / "snapshots"
+
+    def __repr__(self) -> str:
+        return "Snapshots(" + ", ".join(f"{ref}: {rows:,} rows" for ref, rows, *_ in self._summarize()) + ")"
+
+    def _repr_html_(self) -> str:
+        return html_table("snapshots", ("snapshot", "rows", "tasks", "made"), self._summarize())
+
+    def _summarize(self) -> Sequence[tuple[str, int, str, str]]:
+        """Name, rows, rows by task and day of each version, without reading its manifest."""
+        found = self._lake.sql(
+            """select name || '@' || version, "rows", coalesce(array_to_string(
+                          [entry.key || ' ' || entry.value for entry in map_entries(counts)], ', '), ''),
+                      strftime(created_at, '%Y-%m-%d') from snapshots order by name, version"""
+        )
+        return found.fetchall()
 
     def list(self) -> list[Snapshot]:
         """Every version, by name and number."""
-        found = self._corpus.sql("from snapshots order by name, version")
+        found = self._lake.sql("from snapshots order by name, version")
         return [self._of(dict(zip(found.columns, row, strict=True))) for row in found.fetchall()]
 
     def get(self, ref: str) -> Snapshot:
@@ -64,7 +78,7 @@ class Snapshots:
         *,
         profile: str,
         recipe: str,
-        run: "Run",
+        run: Run,
         drops: pa.Table | None = None,
         parent: str | None = None,
     ) -> Snapshot:
@@ -103,7 +117,7 @@ class Snapshots:
         *,
         told: dict[str, Any],
         recipe: str,
-        run: "Run",
+        run: Run,
         drops: pa.Table,
     ) -> Snapshot:
         """Write rows frozen elsewhere as the version that `told` says they are: a pulled dataset.
@@ -142,9 +156,9 @@ class Snapshots:
         `snapshot_rows` and `snapshot_drops`. Killed midway, the version is gone and `compact` removes its files.
         """
         snapshot = self.get(ref)
-        with self._corpus.run("delete", {"snapshot": snapshot.ref}):
+        with record_run(self._lake, "delete", {"snapshot": snapshot.ref}):
             shutil.rmtree(snapshot.folder, ignore_errors=True)
-            for path in (self._corpus.root / "cache").glob(f"{snapshot.ref}-*"):
+            for path in (self._lake.root / "cache").glob(f"{snapshot.ref}-*"):
                 path.unlink(missing_ok=True)
         return snapshot
 
@@ -152,7 +166,7 @@ class Snapshots:
         """What names a version: the versions made from it and the runs whose configuration holds it, a line each."""
         ref = snapshot.ref
         children = [f"snapshot {s.ref} names it as its parent" for s in self.list() if s.parent == ref]
-        runs = self._corpus.sql(
+        runs = self._lake.sql(
             """select run_id, kind from runs where kind <> 'delete'
                and regexp_matches(config, '[^A-Za-z0-9._-]' || regexp_escape(?) || '[^0-9]') order by started_at""",
             [ref],
@@ -189,7 +203,7 @@ class Snapshots:
             parent=row["parent"],
             manifest=orjson.loads(row["manifest"]),
             folder=self._root / f"{row['name']}@{row['version']}",
-            media_root=self._corpus.root / "media",
+            media_root=self._lake.root / "media",
         )
 
 
@@ -206,7 +220,7 @@ class _Making:
 
 
 def _register(
-    tx: "Transaction",
+    tx: Transaction,
     manifest: dict[str, Any],
     recipe: str,
     lake_snapshot: int,

@@ -1,7 +1,7 @@
 """`onethinker pull`: a published dataset version into a corpus."""
 
 from corpus import Corpus
-from corpus.location import MARK, Location
+from corpus.location import Location
 from onethinker.options import DEFAULT_CORPUS, CorpusUrl
 
 
@@ -19,7 +19,7 @@ def pull(source: str, /, *, corpus: CorpusUrl = DEFAULT_CORPUS) -> None:
     """
     from corpus.hub import pull as run
 
-    there = (Location.of(corpus).root / MARK).exists()
+    there = Location.parse(corpus).exists()
     with Corpus.open(corpus) if there else Corpus.create(corpus) as opened:
         snapshot = run(opened, source)
         print(f"{snapshot.ref}: {snapshot.rows:,} rows, fingerprint {snapshot.fingerprint}, in {opened.root}")

@@ -6,7 +6,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from corpus import Corpus
-from corpus.runs import code_version
+from corpus.code_version import code_version
 from corpus.snapshots import Snapshot
 from onethinker.pictures import drawn
 

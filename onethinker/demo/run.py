@@ -14,7 +14,7 @@ from annotators import annotate
 from corpus import Corpus
 from corpus.accuracy import PASS_ACCURACY
 from corpus.ingest import ingest
-from corpus.location import MARK
+from corpus.location import CORPUS_FILE
 from filters import select, verify
 from onethinker.demo.world import write_world
 from onethinker.output import show
@@ -52,7 +52,7 @@ def run(out: Path, *, teacher: str | None = None, seed: int = 0, per_family: int
     root = out / "corpus"
     with _timed(seconds, "draw"):
         questions = write_world(out / "world", seed=seed, per_family=per_family)
-    with Corpus.open(root) if (root / MARK).exists() else Corpus.create(root) as corpus:
+    with Corpus.open(root) if (root / CORPUS_FILE).exists() else Corpus.create(root) as corpus:
         with _timed(seconds, "ingest"):
             files = [questions, questions.with_name("world_eval.json")]
             ingest(corpus, "onethinker", files, media_root=questions.parent)

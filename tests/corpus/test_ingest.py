@@ -339,7 +339,7 @@ SCRIPT = """
 import os, signal, sys
 from corpus import Corpus
 from corpus.ingest import ingest
-from corpus.store import Transaction
+from corpus.lake import Transaction
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 

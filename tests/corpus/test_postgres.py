@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from corpus import Corpus, OneThinkerError, UsageError
-from corpus.location import AdvisoryLock
+from corpus.advisory_lock import AdvisoryLock
 from tests.postgres import server
 
 
@@ -68,7 +68,7 @@ def test_writers_of_two_machines_take_turns(root: Path) -> None:
 def test_the_lock_ends_with_the_process_that_holds_it(database: str) -> None:
     holder = f"""
 import time
-from corpus.location import AdvisoryLock
+from corpus.advisory_lock import AdvisoryLock
 with AdvisoryLock({database!r}):
     print("held", flush=True)
     time.sleep(60)

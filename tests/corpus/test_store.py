@@ -1,5 +1,6 @@
 """The store: what goes in once is there once, whole commits only, and nothing that reads can write."""
 
+import gc
 import json
 import os
 import signal
@@ -96,7 +97,7 @@ def test_open_says_what_is_wrong_with_the_path(tmp_path: Path) -> None:
     (tmp_path / "full" / "thesis.tex").write_text("x")
     with pytest.raises(OneThinkerError, match="not an empty folder"):
         Corpus.create(tmp_path / "full")
-    with pytest.raises(UsageError, match="'gopher' is not a scheme"):
+    with pytest.raises(UsageError, match="unknown scheme 'gopher'"):
         Corpus.open("gopher://x/y")
 
 
@@ -114,7 +115,7 @@ def test_a_newer_corpus_or_catalog_is_refused(tmp_path: Path) -> None:
 
     with sqlite3.connect(root / "catalog.sqlite") as catalog:
         catalog.execute("update ducklake_metadata set value = '99.0' where key = 'version'")
-    with pytest.raises(OneThinkerError, match="catalog of the corpus"):
+    with pytest.raises(OneThinkerError, match="the catalog at sqlite:"):
         Corpus.open(root)
 
 
@@ -159,7 +160,7 @@ def test_a_reader_sees_whole_commits_made_after_it_opened(corpus: Corpus) -> Non
 def test_connections_are_renewed_now_and_then_and_nothing_shows_of_it(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("corpus.store._RENEW_EVERY", 3)
+    monkeypatch.setattr("corpus.lake._RENEW_EVERY", 3)
     threads = "select current_setting('threads')"
     corpus.append("traces", [trace(0)])
     usual = corpus.sql(threads).fetchone()
@@ -167,7 +168,7 @@ def test_connections_are_renewed_now_and_then_and_nothing_shows_of_it(
     streamed = corpus.sql("from range(10_000)").to_arrow_reader(10)
     rows = len(streamed.read_next_batch())
     first = corpus._reader, corpus._writer
-    with corpus.sparing():
+    with corpus.low_memory():
         for i in range(1, 8):
             with corpus.transaction("one more") as tx:
                 assert tx.append("traces", [trace(i), trace(i - 1)]) == 1
@@ -269,19 +270,48 @@ def test_a_full_disk_leaves_the_table_as_it_was(corpus: Corpus, monkeypatch: pyt
     assert corpus.sql("select count(*) from traces").fetchone() == (2,)
 
 
-def test_a_corpus_made_before_a_table_existed_gets_it_when_opened(
-    tmp_path: Path,
-) -> None:
+def test_a_table_added_later_is_empty_to_readers_until_the_first_write_makes_it(tmp_path: Path) -> None:
     later = TABLES.pop("metrics")
     try:
         with Corpus.create(tmp_path / "old") as old:
             old.append("traces", [trace(1)])
-            before = old.sql("select id from lake.current_snapshot()").fetchall()[0][0]
+            before = old.sql("select max(snapshot_id) from lake.snapshots()").fetchall()[0][0]
     finally:
         TABLES["metrics"] = later
-    with Corpus.open(tmp_path / "old") as opened:
-        assert opened.sql("select count(*) from metrics").fetchone() == (0,)
-        opened.append("metrics", [{"run_id": "r", "step": 1, "name": "loss", "value": 0.5}])
-        assert opened.sql("select value from metrics").fetchall() == [(0.5,)]
-        then = Corpus(opened.location, lake_snapshot=before)
-        assert then.sql("select (select count(*) from traces), (select count(*) from metrics)").fetchone() == (1, 0)
+    reader, writer = Corpus.open(tmp_path / "old"), Corpus.open(tmp_path / "old")
+    assert reader.sql("from metrics").columns == later.schema.names
+    assert reader.sql("select count(*) from metrics").fetchone() == (0,)
+    assert reader.sql("select max(snapshot_id) from lake.snapshots()").fetchone() == (before,), "reading wrote"
+    for i in range(2):
+        writer.append("metrics", [{"run_id": "r", "step": i, "name": "loss", "value": 0.5}])
+        for corpus in (reader, writer):
+            assert corpus.sql("select count(*) from metrics").fetchone() == (i + 1,)
+    then = Corpus(reader.location, lake_snapshot=before)
+    assert then.sql("select (select count(*) from traces), (select count(*) from metrics)").fetchone() == (1, 0)
+
+
+def test_a_corpus_says_what_is_in_it(corpus: Corpus) -> None:
+    corpus.append("traces", [trace(i) for i in range(1_200)])
+    assert repr(corpus) == f"Corpus('{corpus.root}': 0 samples, 1,200 traces, 0 verdicts, 0 snapshots)"
+    corpus.append("snapshots", [{"name": "<b>", "version": 1, "rows": 3, "counts": [("image QA", 3)]}])
+    assert repr(corpus.snapshots) == "Snapshots(<b>@1: 3 rows)"
+    html = corpus._repr_html_()
+    assert '<td style="text-align: right">1,200</td>' in html
+    assert "<td>&lt;b&gt;@1</td>" in html
+    assert "<td>image QA 3</td>" in html
+    corpus.close()
+    assert repr(corpus) == f"Corpus('{corpus.root}': cannot be read)"
+
+
+def test_a_run_s_status_is_of_the_moment_it_is_fetched_even_after_its_connection_is_gone(tmp_path: Path) -> None:
+    corpus = Corpus.create(tmp_path / "corpus")
+    with corpus.run("verify", {}):
+        during, after = (corpus.sql("select status from runs") for _ in range(2))
+        assert during.fetchall() == [("running",)]
+    assert after.fetchall() == [("done",)]
+    corpus.append("run_events", [{"run_id": "../../x", "event": "started"}])
+    held = corpus.sql("select status from runs where run_id = '../../x'")
+    del corpus
+    gc.collect()
+    assert held.fetchall() == [("crashed",)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus"], "a run's id named a lock file"

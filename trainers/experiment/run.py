@@ -19,7 +19,7 @@ from corpus import Corpus
 from corpus.errors import OneThinkerError
 from corpus.ids import digest
 from corpus.ingest import ingest
-from corpus.location import MARK
+from corpus.location import CORPUS_FILE
 from corpus.response import wrap
 from trainers.comparison import curves_of
 from trainers.config import plain, settings
@@ -175,7 +175,7 @@ def _rl(snapshot: "Snapshot", start: Path, output: Path, plan: Plan, estimator: 
 
 def _corpus(root: Path, world: Path) -> Corpus:
     """The world's questions with their true answers as traces, scored."""
-    if (root / MARK).exists():
+    if (root / CORPUS_FILE).exists():
         return Corpus.open(root)
     from filters import verify
 
