@@ -3,15 +3,15 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from annotators.run import Report, annotate
+    from annotators.run import Report, annotate, annotate_with
     from annotators.settings import Settings
 
-__all__ = ["Report", "Settings", "annotate"]
+__all__ = ["Report", "Settings", "annotate", "annotate_with"]
 
 
 def __getattr__(name: str) -> Any:
     # The processes that decode media import a module of this package: they need no corpus and no engine.
-    if name in ("Report", "annotate"):
+    if name in ("Report", "annotate", "annotate_with"):
         from annotators import run
 
         return getattr(run, name)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from itertools import takewhile
 from pathlib import Path
@@ -55,19 +55,59 @@ class Report:
 
 
 def annotate(
-    corpus: Corpus, settings: Settings | None = None, *, verifier: Verifier | None = None, **given: Any
+    corpus: Corpus,
+    *,
+    teacher: str,
+    where: str = "true",
+    n: int = 1,
+    mode: str = "blind",
+    prompt: str | Path | None = None,
+    system: str | Path | None = None,
+    limit: int | None = None,
+    temperature: float | None = None,
+    top_p: float | None = None,
+    max_tokens: int = 4096,
+    effort: str | None = None,
+    thinking_tokens: int | None = None,
+    seed: int = 0,
+    concurrency: int = 64,
+    rpm: int | None = None,
+    tpm: int | None = None,
+    budget_usd: Decimal | float | str | None = None,
+    prices: str | Path | None = None,
+    tries: int = 8,
+    odd_retries: int = 1,
+    timeout_s: float = 600.0,
+    image_pixels: int = 1_048_576,
+    frame_pixels: int = 262_144,
+    fps: float | None = None,
+    max_frames: int | None = None,
+    native_video: bool = False,
+    prepare_timeout_s: float = 60.0,
+    decoders: int = 2,
+    address: str | None = None,
+    batch: bool = False,
+    poll_s: float = 30.0,
+    dry_run: bool = False,
+    verifier: Verifier | None = None,
 ) -> Report:
     """Ask a teacher about the samples of a slice and keep what it answers as traces.
 
-    `given` are the fields of `Settings`: `annotate(corpus, teacher="openai:gpt-5", where="task = 'tracking'", n=4)`.
-    The same call again continues where the last one ended, however that was, and buys nothing twice; another teacher,
-    prompt or parameter adds traces. Ctrl-C and a spent budget stop it cleanly, with all that was paid for kept.
-    A `verifier` is told of traces as they reach the lake (`filters.Alongside` is one), and its counts are shown.
+    `annotate(corpus, teacher="openai:gpt-5", where="task = 'tracking'", n=4)`. The keywords are the fields of
+    `Settings`, which documents each of them. The same call again continues an earlier one, however that ended, and
+    buys nothing twice; another teacher, prompt or parameter adds traces. Ctrl-C and a spent budget stop it cleanly,
+    and every answer that was paid for is kept. A `verifier` receives traces as they reach the lake, and its counts
+    are shown.
 
-    Raises UsageError for settings that cannot be, OneThinkerError for a missing key, a refused one, an empty account
-    or a corpus that takes no more commits.
+    Raises UsageError for invalid settings, OneThinkerError for a missing or refused key, an empty account or a
+    corpus that accepts no more commits.
     """
-    settings = settings or Settings(**given)
+    keywords = locals()
+    return annotate_with(corpus, Settings(**{f.name: keywords[f.name] for f in fields(Settings)}), verifier=verifier)
+
+
+def annotate_with(corpus: Corpus, settings: Settings, *, verifier: Verifier | None = None) -> Report:
+    """`annotate` with its settings in one object, as the command line has them."""
     replayed = replay(corpus)
     price = price_of(settings.teacher, settings.prices)
     if settings.budget_usd is not None and price is None:

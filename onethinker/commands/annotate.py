@@ -33,7 +33,7 @@ def annotate(
     """
     import pyarrow as pa
 
-    from annotators import annotate as annotate_corpus
+    from annotators import annotate_with
     from annotators.process_memory import frugal
     from filters.live_verify import Alongside
 
@@ -41,9 +41,9 @@ def annotate(
     with frugal(), Corpus.open(corpus) as opened:
         if verify and not settings.dry_run and settings.mode != "judge":
             with Alongside(opened) as alongside:
-                report = annotate_corpus(opened, settings, verifier=alongside)
+                report = annotate_with(opened, settings, verifier=alongside)
         else:
-            report = annotate_corpus(opened, settings)
+            report = annotate_with(opened, settings)
     if report.estimate is not None:
         e = report.estimate
         columns = {name: [getattr(e, name)] for name in e.__dataclass_fields__}
