@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from corpus.answers.geometry import Floats
 from corpus.errors import OneThinkerError, near
 from corpus.response import ANSWER, block, final_answer, split_released
-from corpus.task import Batch, Scores, wrong_as_released
+from corpus.scores import Batch, Floats, Scores, wrong_as_released
 from corpus.tasks import task, tasks
 
 VERSION = 1  # of what all tasks share: how a response is taken apart, how a reward is put together; verdicts name it

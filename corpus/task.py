@@ -5,115 +5,26 @@ A task file fills this base class; everything else (teachers, filters, trainers,
 
 from __future__ import annotations
 
-import gc
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from corpus.answers.geometry import Floats
+from corpus.answers.json_answers import pause_collector
+from corpus.scores import TRUTH_UNREADABLE, Batch, Readings, Scores, Unparsed, wrong_as_released
 
 if TYPE_CHECKING:
     from corpus.canvas import Canvas
-
-MAX_ANSWER_CHARACTERS = 20_000  # the longest honest answer, 32 boxes with decimals, has under 2,000
-
-CHANCE_OVERLAP = 0.1  # `strict` takes an overlap below this for none: covering everything is no answer
-TRUTH_UNREADABLE = "truth_unreadable"
 
 REPLY = (
     "Think it through step by step first: put your reasoning between <think> and </think>. Then put only the final "
     "answer between <answer> and </answer>. Reply in exactly this form and write nothing outside the tags:\n"
     "<think>your reasoning</think><answer>{example}</answer>"
 )
-
-
-class Unparsed(ValueError):  # noqa: N818, it names a state of the answer and not a fault of the program
-    """An answer that can not be read; `reason` is one stable word that SQL can count."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Python's cycle collector off for a while of parsing JSON: thousands of small lists are made and none is in a
-    cycle, yet walking them again and again would take most of the time.
-    """
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Rows of one task to score: answer bodies (None: none to read), true answers and what is known of each row."""
-
-    answers: Sequence[str | None]
-    truths: Sequence[str | None]
-    data_types: Sequence[str]
-    options: Sequence[Sequence[str] | None] = ()
-    sources: Sequence[str | None] = ()
-
-    def __post_init__(self) -> None:
-        for name in ("options", "sources"):
-            if not getattr(self, name):
-                object.__setattr__(self, name, [None] * len(self.answers))
-
-    def __len__(self) -> int:
-        return len(self.answers)
-
-    def take(self, rows: Sequence[int]) -> Batch:
-        """Some of the rows."""
-        return Batch(*([getattr(self, part.name)[row] for row in rows] for part in fields(self)))
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """One number a row. A NaN under `strict` means "could not be scored", and then the row's reason says why."""
-
-    accuracy: Floats
-    structure: Floats
-    components: dict[str, Floats] = field(default_factory=dict)
-    reasons: list[str | None] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        if not self.reasons:
-            self.reasons.extend([None] * len(self.accuracy))
-
-
-@dataclass(frozen=True, slots=True)
-class Readings:
-    """A batch read strictly: `rows` are the positions where both answer and truth could be read."""
-
-    answers: list[Any]  # of `rows`
-    truths: list[Any]  # of `rows`
-    rows: NDArray[np.intp]
-    unreadable: list[int]
-    reasons: list[str | None]
-
-    def scores(self, accuracy: Floats, **components: Floats) -> Scores:
-        """Scores of the whole batch from those of `rows`: 0 for an unreadable answer, NaN for an unreadable truth."""
-        count = len(self.reasons)
-        whole = np.zeros(count)
-        whole[self.rows] = accuracy
-        whole[self.unreadable] = np.nan
-        parts = {name: np.full(count, np.nan) for name in components}
-        for name, values in components.items():
-            parts[name][self.rows] = values
-        return Scores(whole, np.zeros(count), parts, self.reasons)
 
 
 @dataclass(frozen=True)
@@ -127,21 +38,24 @@ class Example:
     options: Sequence[str] | None = None
 
 
-def wrong_as_released(batch: Batch) -> Scores:
-    """What the released reward gives a wrong answer, and all answers of a type that it does not know."""
-    return Scores(np.zeros(len(batch)), np.full(len(batch), 0.5))
+QA = ("image QA", "video QA")  # the families of a task that asks a question of either
 
 
 class Task(ABC):
     """One answer type. Subclasses live in corpus/tasks, one a file, and are found by walking the folder."""
 
     name: ClassVar[str] = ""  # the problem_type of the released corpus
+    families: ClassVar[Sequence[str]]  # of the ten task families, those that its samples may belong to
     version: ClassVar[int] = 1  # raise it when the prompt, the answer or the reward changes
     ask: ClassVar[str] = ""  # what to answer and how, in words; {example} is not filled in here
     reply_example: ClassVar[str] = ""  # the answer body shown in the reply format
     in_words: ClassVar[bool] = False  # answers in free text, which a judge or a reward model may score too
     Answer: ClassVar[Any] = str
     examples: ClassVar[Sequence[Example]] = ()
+
+    def __init__(self) -> None:
+        if not getattr(self, "families", ()):
+            raise TypeError(f"the task {type(self).__name__} declares no `families`")
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
@@ -164,9 +78,11 @@ class Task(ABC):
         options = sample.get("options")
         return problem + "\n\nOptions:\n" + "\n".join(options) if options else problem
 
-    @abstractmethod
     def family(self, sample: Mapping[str, Any]) -> str:
-        """Which of the ten task families a sample of this type belongs to."""
+        """Which of `families` a sample belongs to: the only one, or the first one of its modality."""
+        if len(self.families) == 1:
+            return self.families[0]
+        return next(name for name in self.families if name.startswith(modality(sample)))
 
     # -- reading and scoring -----------------------------------------------------------------------------------------
 
@@ -190,7 +106,7 @@ class Task(ABC):
         source: str | None = None,
     ) -> float:
         """Accuracy of one answer in [0, 1] (NaN: the truth can not be read), through the same code as a batch."""
-        batch = Batch([written(answer)], [written(truth)], [data_type], [options], [source])
+        batch = Batch([format_answer(answer)], [format_answer(truth)], [data_type], [options], [source])
         return float(getattr(self, profile)(batch).accuracy[0])
 
     def paper(self, batch: Batch) -> Scores:
@@ -205,7 +121,7 @@ class Task(ABC):
         """Every answer and every truth of a batch through `read`; a truth that comes again is read once."""
         asked = list(zip(batch.truths, batch.data_types, strict=True))
         fresh = [row for row, one in enumerate(asked) if not row or one != asked[row - 1]]  # traces of one sample
-        with collector_paused():  # usually follow one another
+        with pause_collector():  # usually follow one another
             truths = self.read_truths([asked[row][0] for row in fresh], [asked[row][1] for row in fresh])
             answers = self.read_many(batch.answers, batch.data_types)
         known = [None if isinstance(truth, Unparsed) else truth for truth in truths]
@@ -238,10 +154,10 @@ class Task(ABC):
 
     def draw(self, canvas: Canvas, answer: Any) -> None:
         """Draw a parsed answer (or its text) onto an image or a frame."""
-        canvas.label(written(answer))
+        canvas.label(format_answer(answer))
 
 
-def written(answer: Any) -> str:
+def format_answer(answer: Any) -> str:
     """An answer as the body text that a model would write: JSON for a mapping, a list or a model, plain text else."""
     if isinstance(answer, str):
         return answer

@@ -122,14 +122,14 @@ def warm(problem_type: str, profile: str) -> None:
     from corpus.response import wrap
     from corpus.scoring import score as score_batch
     from corpus.scoring import table_of
-    from corpus.task import written
+    from corpus.task import format_answer
     from corpus.tasks import tasks
 
     known = [task for name, task in tasks().items() if name.casefold() == (problem_type or "").casefold()]
     rows = [
         {
-            "response": wrap("", written(example.answer)),
-            "ground_truth": written(example.truth),
+            "response": wrap("", format_answer(example.answer)),
+            "ground_truth": format_answer(example.truth),
             "problem_type": task.name,
             "data_type": example.data_type,
             "options": example.options,

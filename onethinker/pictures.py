@@ -11,7 +11,8 @@ from PIL import Image
 from corpus.canvas import Canvas
 from corpus.media import MediaStore
 from corpus.media.video import map_frames
-from corpus.task import Task, Unparsed
+from corpus.scores import Unparsed
+from corpus.task import Task
 from corpus.tasks import task
 
 FRAMES_SHOWN = 4

@@ -182,7 +182,7 @@ class _Child:
             return json.loads(line)
 
     def _start(self) -> subprocess.Popen[bytes]:
-        paths = [str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
+        paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
         self._process = subprocess.Popen(
             [sys.executable, "-c", "from corpus.answers.equivalence import serve; serve()"],
             stdin=subprocess.PIPE,

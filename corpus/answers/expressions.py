@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from corpus.answers.equivalence import strict_math_equal
 from corpus.answers.numbers import KNOWN_UNITS, Quantity, comparable, read_number, units_agree
 from corpus.answers.overlap import normalised
-from corpus.task import TRUTH_UNREADABLE, Unparsed
+from corpus.scores import TRUTH_UNREADABLE, Unparsed
 
 MAX_CHARACTERS = 400
 MAX_DIGITS = 30  # in one number

@@ -9,7 +9,7 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from corpus.scores import Floats
 
 
 def _larger(a: Floats, b: Floats) -> Floats:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from corpus.answers.geometry import Floats
+from corpus.scores import Floats
 
 MAX_SECONDS = 7 * 24 * 3600.0  # longer than any video a span can be asked about
 SPAN, MOMENT, BOX, POINT = "se", "t", "xyXY", "pp"

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corpus.answers.geometry import Floats
+from corpus.scores import Floats
 
 
 class MalformedMask(ValueError):  # noqa: N818, it names what the source has

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from corpus.answers.geometry import Floats
-from corpus.task import Readings, Scores, Unparsed
+from corpus.scores import Floats, Readings, Scores, Unparsed
 
 MAX_CHARACTERS = 100
 
@@ -88,6 +87,14 @@ class Quantity(NamedTuple):
     def percent(self) -> bool:
         """Whether it was written with a percent sign."""
         return self.unit == "%"
+
+
+def released_number(text: str | None) -> float | None:
+    """What the released reward takes for a number: float() once the commas are gone."""
+    try:
+        return float((text or "").replace(",", ""))
+    except ValueError:
+        return None
 
 
 def read_number(text: str) -> Quantity:

@@ -14,7 +14,7 @@ from typing import Any
 
 from rapidfuzz.distance import LCSseq, Levenshtein
 
-from corpus.task import MAX_ANSWER_CHARACTERS, Unparsed
+from corpus.scores import MAX_ANSWER_CHARACTERS, Unparsed
 
 _NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]+")
 # Scripts written without spaces: there one character is taken for one word.

@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from corpus.errors import near
+from corpus.scores import Unparsed
 from corpus.sources import Draft, Rejected
-from corpus.task import Task, Unparsed
+from corpus.task import Task
 
 DATA_TYPES: dict[str, set[str]] = {"image": {"image"}, "video": {"video"}, "video-image": {"image", "video"}}
 _ANSWERS_REMEMBERED = 1 << 16

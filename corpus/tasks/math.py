@@ -4,20 +4,19 @@ Answer   a number or LaTeX
 Reward   1 where it is equivalent to the truth, else 0
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from corpus.answers.equivalence import released_math_equal
 from corpus.answers.expressions import Expression, compared, expression
-from corpus.task import Batch, Example, Scores, Task, modality
+from corpus.scores import Batch, Scores
+from corpus.task import QA, Example, Task
 
 
 class Math(Task):
     """An expression, judged by what it means."""
 
     name = "math"
+    families = QA
     ask = "Answer with the final number or expression and nothing else, as LaTeX between dollar signs where needed."
     Answer = Expression
     reply_example = "$\\frac{3}{2}$"
@@ -28,10 +27,6 @@ class Math(Task):
         Example("1, 2, 3, 4, 5", truth="5", reward=0),
         Example("10 cm", truth="10 m", reward=0),
     )
-
-    def family(self, sample: Mapping[str, Any]) -> str:
-        """Question answering over an image or a video."""
-        return f"{modality(sample)} QA"
 
     def read(self, text: str, data_type: str) -> Expression:
         """The expression, tidied; what it means is looked at only beside the truth."""

@@ -5,15 +5,15 @@ Reward   1 for the right option, else 0
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from corpus.answers.equivalence import released_choice_equal
 from corpus.answers.overlap import normalised
-from corpus.task import TRUTH_UNREADABLE, Batch, Example, Scores, Task, Unparsed, modality
+from corpus.scores import TRUTH_UNREADABLE, Batch, Scores, Unparsed
+from corpus.task import QA, Example, Task
 
 MAX_CHARACTERS = 2_000
 _WRAPPED = re.compile(r"(?:\*\*|\$|\\boxed\{|\\text\{|[\[({])+(.+?)(?:\*\*|\$|[\])}])+[.:]?", re.DOTALL)
@@ -29,6 +29,7 @@ class MultipleChoice(Task):
     """One option out of several."""
 
     name = "multiple choice"
+    families = QA
     ask = "Answer with the letter of the one right option and nothing else."
     reply_example = "A"
     examples = (
@@ -39,10 +40,6 @@ class MultipleChoice(Task):
         Example("B. cat", truth="B", reward=0, options=["A. cat", "B. dog"]),
         Example("2B-B", truth="B", reward=0, options=["A. cat", "B. dog"]),
     )
-
-    def family(self, sample: Mapping[str, Any]) -> str:
-        """Question answering over an image or a video."""
-        return f"{modality(sample)} QA"
 
     def read(self, text: str, data_type: str) -> str:
         """The choice as written; which option it names, only the options can say."""

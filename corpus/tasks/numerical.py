@@ -4,27 +4,18 @@ Answer   a number
 Reward   1 where it equals the truth at two decimals, else 0
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
-from corpus.answers.numbers import Quantity, equal_at_two_decimals, read_number, scores_of_numbers
-from corpus.task import Batch, Example, Scores, Task, modality
-
-
-def released_number(text: str | None) -> float | None:
-    """What the released reward takes for a number: float() once the commas are gone."""
-    try:
-        return float((text or "").replace(",", ""))
-    except ValueError:
-        return None
+from corpus.answers.numbers import Quantity, equal_at_two_decimals, read_number, released_number, scores_of_numbers
+from corpus.scores import Batch, Scores
+from corpus.task import QA, Example, Task
 
 
 class Numerical(Task):
     """One number, exact."""
 
     name = "numerical"
+    families = QA
     ask = "Answer with the number and nothing else."
     reply_example = "3.14"
     Answer = Quantity
@@ -36,10 +27,6 @@ class Numerical(Task):
         Example("0.004", truth="0.001", reward=0),
         Example("10 cm", truth="10 m", reward=0),
     )
-
-    def family(self, sample: Mapping[str, Any]) -> str:
-        """Question answering over an image or a video."""
-        return f"{modality(sample)} QA"
 
     def read(self, text: str, data_type: str) -> Quantity:
         """A number with what people write round it."""

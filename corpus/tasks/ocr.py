@@ -4,13 +4,11 @@ Answer   the text
 Reward   1 − word error rate, floored at 0
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from corpus.answers.overlap import edit_error, plain_text, released_word_errors, words
-from corpus.task import Batch, Example, Scores, Task, modality
+from corpus.scores import Batch, Scores
+from corpus.task import QA, Example, Task
 
 READ_AT_LEAST = 0.5  # of the characters; what gets fewer right has not read the text
 
@@ -19,6 +17,7 @@ class Ocr(Task):
     """The text as it stands in the picture."""
 
     name = "OCR"
+    families = QA
     ask = "Answer with the text exactly as it is written, without comment or quotation marks."
     reply_example = "EXIT 12"
     examples = (
@@ -27,10 +26,6 @@ class Ocr(Task):
         Example("Hello Warld", truth="Hello World", reward=(1 - 1 / 11 + 0.5) / 2),
         Example("Hi there you", truth="Hello World", reward=0),
     )
-
-    def family(self, sample: Mapping[str, Any]) -> str:
-        """Question answering over an image or a video."""
-        return f"{modality(sample)} QA"
 
     def read(self, text: str, data_type: str) -> str:
         """The text, normalised."""

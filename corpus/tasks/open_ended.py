@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from corpus.answers.overlap import counted_words, plain_text, rouge, rouge_of_tokens, words
-from corpus.task import Batch, Example, Scores, Task, modality
+from corpus.scores import Batch, Scores
+from corpus.task import QA, Example, Task, modality
 
 SENTENCE_WORDS = 30  # up to here a truth is one statement, that a "not" more or less turns round
 _DESCRIBE = re.compile(
@@ -41,6 +42,7 @@ class OpenEnded(Task):
     """An answer in words, scored against a reference text."""
 
     name = "open-ended"
+    families = (*QA, "image captioning", "video captioning")
     in_words = True
     ask = "Answer in words, as fully as the question asks for and no longer."
     reply_example = "A man in a red coat is crossing the street with his dog."

@@ -4,15 +4,11 @@ Answer   a number
 Reward   mean relative accuracy: the share of the thresholds 0.50, 0.55 … 0.95 that 1 − relative error is above
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
-from corpus.answers.geometry import Floats
-from corpus.answers.numbers import Quantity, equal_at_two_decimals, read_number, scores_of_numbers
-from corpus.task import Batch, Example, Scores, Task, modality
-from corpus.tasks.numerical import released_number
+from corpus.answers.numbers import Quantity, equal_at_two_decimals, read_number, released_number, scores_of_numbers
+from corpus.scores import Batch, Floats, Scores
+from corpus.task import QA, Example, Task
 
 # The released reward computes in 32-bit floats, where 1 − 0.90 is above 0.1: an answer of 9 for 10 passes 0.90 there.
 _SINGLE_THRESHOLDS = (0.5 + 0.05 * np.arange(10)).astype(np.float32)
@@ -24,6 +20,7 @@ class Regression(Task):
     """One number, the nearer the better."""
 
     name = "regression"
+    families = QA
     ask = "Answer with your best estimate as one number and nothing else."
     reply_example = "42.7"
     Answer = Quantity
@@ -34,10 +31,6 @@ class Regression(Task):
         Example("0", truth="0", reward=1),
         Example("1", truth="0", reward=0),
     )
-
-    def family(self, sample: Mapping[str, Any]) -> str:
-        """Question answering over an image or a video."""
-        return f"{modality(sample)} QA"
 
     def read(self, text: str, data_type: str) -> Quantity:
         """A number with what people write round it."""

@@ -6,13 +6,13 @@ Reward   image ½ box IoU + ¼ positive + ¼ negative; video 0.3 box IoU + 0.3 t
 """
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
 
-from corpus.answers.geometry import Floats, box_iou, closeness, match_distance
+from corpus.answers.geometry import box_iou, closeness, match_distance
 from corpus.answers.json_answers import (
     floats,
     objects,
@@ -23,11 +23,12 @@ from corpus.answers.json_answers import (
     strict_points,
     strict_time,
 )
-from corpus.answers.json_task import JsonTask, table
 from corpus.answers.layouts import BOX, MOMENT, POINT
 from corpus.answers.masks import MalformedMask, MaskTruth, mask_truth
 from corpus.canvas import Canvas
-from corpus.task import CHANCE_OVERLAP, TRUTH_UNREADABLE, Batch, Example, Scores, modality
+from corpus.json_task import JsonTask, table
+from corpus.scores import CHANCE_OVERLAP, TRUTH_UNREADABLE, Batch, Floats, Scores
+from corpus.task import Example, modality
 
 IMAGE_KEYS = frozenset({"boxes", "positive_points", "negative_points"})
 VIDEO_KEYS = IMAGE_KEYS | {"time"}
@@ -64,6 +65,7 @@ class Segmentation(JsonTask):
     """What one would click on to have the object cut out."""
 
     name = "segmentation"
+    families = ("image segmentation", "video segmentation")
     ask = _ASK.replace("{time}", "")
     reply_example = "{" + _EXAMPLE
     Answer = Prompt
@@ -92,10 +94,6 @@ class Segmentation(JsonTask):
         return image.replace(self.ask, _ASK.replace("{time}", _TIME)).replace(
             "{" + _EXAMPLE, '{"time": 15.2, ' + _EXAMPLE
         )
-
-    def family(self, sample: Mapping[str, Any]) -> str:
-        """Image or video segmentation."""
-        return f"{modality(sample)} segmentation"
 
     def read(self, text: str, data_type: str) -> "array[float]":
         """Box, positive and negative points and, for a video, the time: 16 or 17 numbers."""

@@ -4,18 +4,18 @@ Answer   {"boxes": [x1, y1, x2, y2]}, 0–1000 by width and height
 Reward   intersection over union of the two boxes, from 0 to 1
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
 
-from corpus.answers.geometry import Floats, above_chance, box_iou
+from corpus.answers.geometry import above_chance, box_iou
 from corpus.answers.json_answers import floats, objects, stacked, strict_box, strict_object
-from corpus.answers.json_task import JsonTask, table
 from corpus.answers.layouts import BOX
 from corpus.canvas import Canvas
-from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores
+from corpus.json_task import JsonTask, table
+from corpus.scores import CHANCE_OVERLAP, Batch, Floats, Scores
+from corpus.task import Example
 
 KEYS = frozenset({"boxes"})
 
@@ -30,6 +30,7 @@ class SpatialGrounding(JsonTask):
     """One box for one described object."""
 
     name = "spatial grounding"
+    families = ("spatial grounding",)
     ask = (
         "Give the box round the object that is asked for, as JSON with [x1, y1, x2, y2]: the left, top, right and "
         "bottom edges as whole numbers from 0 to 1000, where 1000 is the full width for x and the full height for y."
@@ -41,10 +42,6 @@ class SpatialGrounding(JsonTask):
         Example({"boxes": [0, 0, 0, 0]}, truth={"boxes": [0, 0, 100, 200]}, reward=0),
         Example({"boxes": [[0, 0, 100, 200]]}, truth={"boxes": [0, 0, 100, 200]}, reward=1),
     )
-
-    def family(self, sample: Mapping[str, Any]) -> str:
-        """Always spatial grounding."""
-        return "spatial grounding"
 
     def read(self, text: str, data_type: str) -> list[float]:
         """The box's edges; a list of just one box is that box, since some released rows have it so."""

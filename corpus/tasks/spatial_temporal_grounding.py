@@ -5,29 +5,20 @@ Reward   half the overlap of the spans, half the mean box IoU over every second 
 """
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
 
-from corpus.answers.geometry import Floats, above_chance, box_iou, row_means, span_iou
-from corpus.answers.json_answers import (
-    Tracks,
-    by_number,
-    floats,
-    objects,
-    paired_boxes,
-    stacked,
-    strict_boxes,
-    strict_object,
-    strict_span,
-)
-from corpus.answers.json_task import JsonTask, table
+from corpus.answers.geometry import above_chance, box_iou, row_means, span_iou
+from corpus.answers.json_answers import floats, objects, stacked, strict_object, strict_span
 from corpus.answers.layouts import SECOND, SPAN
+from corpus.answers.tracks import Tracks, by_number, pair_boxes, shared_keys, strict_boxes, track_structure
 from corpus.canvas import Canvas
-from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores
-from corpus.tasks.tracking import shared_keys, track_structure
+from corpus.json_task import JsonTask, table
+from corpus.scores import CHANCE_OVERLAP, Batch, Floats, Scores
+from corpus.task import Example
 
 KEYS = frozenset({"time", "boxes"})
 
@@ -43,6 +34,7 @@ class SpatialTemporalGrounding(JsonTask):
     """A span, and a box for each whole second in it."""
 
     name = "spatial-temporal grounding"
+    families = ("spatio-temporal grounding",)
     ask = (
         "Give the time span in which this happens in the video, and the box round the object or person in question "
         "for every whole second in that span, as JSON. Times are seconds from the beginning of the video; each key of "
@@ -70,10 +62,6 @@ class SpatialTemporalGrounding(JsonTask):
         ),
     )
 
-    def family(self, sample: Mapping[str, Any]) -> str:
-        """Always spatio-temporal grounding."""
-        return "spatio-temporal grounding"
-
     def read(self, text: str, data_type: str) -> "array[float]":
         """Start and end, then second and box of one second after the other."""
         found = strict_object(text, KEYS)
@@ -91,7 +79,7 @@ class SpatialTemporalGrounding(JsonTask):
     def paper_of_proper(self, answers: Any, truths: Any, data_types: Any) -> tuple[Floats, Floats]:
         """Half span IoU, half mean box IoU over the shared seconds; structure by their share of the true ones."""
         (spans, tubes), (true_spans, true_tubes) = _spans_and_boxes(answers), _spans_and_boxes(truths)
-        boxes, true_boxes, rows, _ = paired_boxes(tubes, true_tubes)
+        boxes, true_boxes, rows, _ = pair_boxes(tubes, true_tubes)
         mean_iou = row_means(box_iou(boxes, true_boxes), rows, len(spans))
         shared = np.bincount(rows, minlength=len(spans)) / true_tubes.counts
         return 0.5 * span_iou(spans, true_spans) + 0.5 * mean_iou, 0.25 + 0.25 * shared
@@ -110,7 +98,7 @@ class SpatialTemporalGrounding(JsonTask):
         read = self.readings(batch)
         count = len(read.rows)
         (spans, tubes), (true_spans, true_tubes) = _spans_and_boxes(read.answers), _spans_and_boxes(read.truths)
-        boxes, true_boxes, rows, _ = paired_boxes(tubes, true_tubes)
+        boxes, true_boxes, rows, _ = pair_boxes(tubes, true_tubes)
         tiou, overlaps = span_iou(spans, true_spans), box_iou(boxes, true_boxes)
         shared = np.bincount(rows, minlength=count)
         seconds = np.maximum(tubes.counts + true_tubes.counts - shared, 1)

@@ -4,18 +4,18 @@ Answer   {"time": [start, end]}, in seconds
 Reward   overlap of the two spans over the length that they cover together, from 0 to 1
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
 
-from corpus.answers.geometry import Floats, above_chance, span_iou
+from corpus.answers.geometry import above_chance, span_iou
 from corpus.answers.json_answers import floats, objects, stacked, strict_object, strict_span
-from corpus.answers.json_task import JsonTask, table
 from corpus.answers.layouts import SPAN
 from corpus.canvas import Canvas
-from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores
+from corpus.json_task import JsonTask, table
+from corpus.scores import CHANCE_OVERLAP, Batch, Floats, Scores
+from corpus.task import Example
 
 KEYS = frozenset({"time"})
 
@@ -30,6 +30,7 @@ class TemporalGrounding(JsonTask):
     """One span of seconds for one described event."""
 
     name = "temporal grounding"
+    families = ("temporal grounding",)
     ask = (
         "Give the time span in which this happens in the video, as JSON with the start and the end in seconds from "
         "the beginning of the video."
@@ -41,10 +42,6 @@ class TemporalGrounding(JsonTask):
         Example({"time": [0, 1]}, truth={"time": [4, 8]}, reward=0, data_type="video"),
         Example({"time": [8, 4]}, truth={"time": [4, 8]}, reward=0, data_type="video"),
     )
-
-    def family(self, sample: Mapping[str, Any]) -> str:
-        """Always temporal grounding."""
-        return "temporal grounding"
 
     def read(self, text: str, data_type: str) -> list[float]:
         """Start and end."""

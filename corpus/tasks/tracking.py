@@ -5,27 +5,20 @@ Reward   mean box IoU over the true frames, a missing frame counting 0
 """
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
 
-from corpus.answers.geometry import Floats, above_chance, box_iou, row_means
-from corpus.answers.json_answers import (
-    Tracks,
-    by_number,
-    floats,
-    objects,
-    paired_boxes,
-    stacked,
-    strict_boxes,
-    strict_object,
-)
-from corpus.answers.json_task import JsonTask, table
+from corpus.answers.geometry import above_chance, box_iou, row_means
+from corpus.answers.json_answers import floats, objects, stacked, strict_object
 from corpus.answers.layouts import FRAME
+from corpus.answers.tracks import Tracks, by_number, pair_boxes, shared_keys, strict_boxes, track_structure
 from corpus.canvas import Canvas
-from corpus.task import CHANCE_OVERLAP, Batch, Example, Scores, Unparsed
+from corpus.json_task import JsonTask, table
+from corpus.scores import CHANCE_OVERLAP, Batch, Floats, Scores, Unparsed
+from corpus.task import Example
 
 KEYS = frozenset({"boxes"})
 GIVEN = 1  # the key of the frame whose box the question gives away
@@ -41,6 +34,7 @@ class Tracking(JsonTask):
     """One box a second for the object given in the first frame."""
 
     name = "tracking"
+    families = ("tracking",)
     ask = (
         "The box in the question is where the object is in the first frame. Follow it through the video, one frame a "
         'second: give JSON with one box for each frame, where key "1" is the first frame, "2" is one second later and '
@@ -64,10 +58,6 @@ class Tracking(JsonTask):
         ),
     )
 
-    def family(self, sample: Mapping[str, Any]) -> str:
-        """Always tracking."""
-        return "tracking"
-
     def read(self, text: str, data_type: str) -> "array[float]":
         """Frame number and box of one frame after the other."""
         return strict_boxes(strict_object(text, KEYS)["boxes"], first=GIVEN)
@@ -90,7 +80,7 @@ class Tracking(JsonTask):
     def paper_of_proper(self, answers: Any, truths: Any, data_types: Any) -> tuple[Floats, Floats]:
         """Mean IoU over the true frames, the given one too; structure by the share of them that are answered."""
         tracks, true_tracks = _tracks(answers), _tracks(truths)
-        boxes, true_boxes, rows, _ = paired_boxes(tracks, true_tracks)
+        boxes, true_boxes, rows, _ = pair_boxes(tracks, true_tracks)
         wanted = true_tracks.counts
         overlaps, shared = (np.bincount(rows, weights, len(wanted)) for weights in (box_iou(boxes, true_boxes), None))
         return overlaps / wanted, 0.25 + 0.25 * shared / wanted
@@ -106,7 +96,7 @@ class Tracking(JsonTask):
         read = self.readings(batch)
         count = len(read.rows)
         tracks, true_tracks = _tracks(read.answers), _tracks(read.truths)
-        boxes, true_boxes, rows, frames = paired_boxes(tracks, true_tracks)
+        boxes, true_boxes, rows, frames = pair_boxes(tracks, true_tracks)
         overlaps, scored = box_iou(boxes, true_boxes), frames != GIVEN
         wanted = np.bincount(true_tracks.rows, weights=true_tracks.boxes[:, 0] != GIVEN, minlength=count)
         answered, mean_iou, accuracy = (
@@ -122,22 +112,6 @@ class Tracking(JsonTask):
 
 def _tracks(readings: Sequence[Sequence[float]]) -> Tracks:
     return Tracks(table(readings, 5), np.array([len(track) // 5 for track in readings], dtype=np.intp))
-
-
-def track_structure(answer: dict[str, Any]) -> float:
-    """0.25 of structure where every box has four numbers, as the released reward gives it."""
-    boxes = answer.get("boxes")
-    return 0.25 * (isinstance(boxes, dict) and all(floats(box, 4) is not None for box in boxes.values()))
-
-
-def shared_keys(answers: list[dict[str, Any]], truths: list[dict[str, Any]]) -> np.ndarray[Any, Any]:
-    """0.25 times the share of the true keys that the answer has too, as the released reward gives it."""
-    shares = np.zeros(len(answers))
-    for row, (answer, truth) in enumerate(zip(answers, truths, strict=True)):
-        mine, theirs = answer.get("boxes", {}), truth.get("boxes", {})
-        if isinstance(mine, dict) and isinstance(theirs, dict) and theirs:
-            shares[row] = 0.25 * len(mine.keys() & theirs.keys()) / len(theirs)
-    return shares
 
 
 def mean_over_truth(answers: list[dict[str, Any]], truths: list[dict[str, Any]]) -> np.ndarray[Any, Any]:

@@ -63,12 +63,7 @@ def families() -> frozenset[str]:
     """The task families that samples can belong to."""
     from corpus.tasks import tasks
 
-    kinds = [
-        {"data_type": kind, "problem": problem, "source": ""}
-        for kind in ("image", "video")
-        for problem in ("What is this?", "Describe this in detail.")
-    ]
-    return frozenset(task.family(kind) for task in tasks().values() for kind in kinds)
+    return frozenset(name for task in tasks().values() for name in task.families)
 
 
 def _check(given: Iterable[str], known: Iterable[str], key: str) -> list[str]:

@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from corpus.answers.layouts import BOX, SPAN, Reader
+from corpus.scores import Unparsed
 from corpus.scoring import score, table_of
-from corpus.task import Unparsed
 from corpus.tasks import task
 
 TYPES = [

@@ -15,8 +15,8 @@ from pycocotools import mask as coco
 from corpus.answers.numbers import read_number
 from corpus.errors import OneThinkerError
 from corpus.response import split, split_released
+from corpus.scores import Unparsed
 from corpus.scoring import score, table_of
-from corpus.task import Unparsed
 from corpus.tasks import task
 
 BOX = [100, 100, 300, 300]

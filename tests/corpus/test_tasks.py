@@ -10,7 +10,8 @@ from PIL import Image, ImageChops
 from corpus.canvas import Canvas
 from corpus.errors import OneThinkerError
 from corpus.response import split
-from corpus.task import Task, Unparsed, written
+from corpus.scores import Unparsed
+from corpus.task import Task, format_answer
 from corpus.tasks import task, tasks
 
 FAMILIES = {
@@ -90,10 +91,23 @@ def test_a_question_without_options_has_no_options_line():
     assert "Options" not in task("numerical").prompt({"problem": "How many?", "options": [], "data_type": "image"})
 
 
+def test_the_families_of_all_tasks_are_the_ten():
+    assert {name for one in tasks().values() for name in one.families} == FAMILIES
+
+
 @every_task
-def test_family_is_one_of_the_ten(one: Task):
+def test_a_sample_belongs_to_a_family_that_its_task_declares(one: Task):
     for data_type in ("image", "video", "video-image"):
-        assert one.family({"problem": "What is it?", "data_type": data_type}) in FAMILIES
+        for problem in ("What is it?", "Describe it."):
+            assert one.family({"problem": problem, "data_type": data_type}) in one.families
+
+
+def test_a_task_that_declares_no_family_is_refused():
+    class Plain(type(task("OCR"))):
+        families = ()
+
+    with pytest.raises(TypeError, match="the task Plain declares no `families`"):
+        Plain()
 
 
 def test_families_tell_captions_and_modalities_apart():
@@ -113,9 +127,9 @@ def test_families_tell_captions_and_modalities_apart():
 def test_an_answer_survives_being_written_and_read(one: Task):
     for example in one.examples:
         if example.reward == 1:
-            text = written(example.answer)
+            text = format_answer(example.answer)
             answer = one.parse(text, example.data_type)
-            again = one.parse(written(answer), example.data_type) if text.startswith("{") else answer
+            again = one.parse(format_answer(answer), example.data_type) if text.startswith("{") else answer
             assert again == answer
 
 
@@ -139,7 +153,7 @@ def test_answers_draw_themselves(one: Task):
         canvas = Canvas(Image.new("RGB", (320, 240)), duration_s=10, time_s=2)
         before = canvas.image.copy()
         canvas.ink = "truth"
-        one.draw(canvas, one.parse(written(example.truth), example.data_type))
+        one.draw(canvas, one.parse(format_answer(example.truth), example.data_type))
         changed = ImageChops.difference(before, canvas.image)
         assert changed.getbbox() is not None
 

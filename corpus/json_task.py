@@ -7,15 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from corpus.answers.geometry import Floats
+from corpus.answers.json_answers import pause_collector
 from corpus.answers.layouts import Reader
-from corpus.task import Batch, Scores, Task, collector_paused, modality
+from corpus.scores import Batch, Floats, Scores
+from corpus.task import Task, modality
 
 
 class JsonTask(Task):
     """A task whose answers are JSON with nothing but numbers in it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.readers: dict[str, Reader] = {}  # by modality, which some ask different keys for
 
     @abstractmethod
@@ -51,7 +53,7 @@ class JsonTask(Task):
 
     def paper(self, batch: Batch) -> Scores:
         """The released reward; of proper answers to proper truths it is computed from the numbers of all together."""
-        with collector_paused():
+        with pause_collector():
             answers, truths = (self._read_alike(texts, batch.data_types) for texts in (batch.answers, batch.truths))
         proper = np.array([a is not None and t is not None for a, t in zip(answers, truths, strict=True)], dtype=bool)
         accuracy, structure = np.zeros(len(batch)), np.zeros(len(batch))
