@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus import rows_by_id
 from corpus.connection import translate_errors
 from corpus.errors import OneThinkerError
 from corpus.location import Location, add_tables, missing_tables
@@ -61,6 +62,19 @@ class Lake:
         if relation is None:
             raise OneThinkerError("SQL: this statement returns no rows; the corpus is open for reading: use `select`")
         return relation
+
+    def rows_by_id(
+        self,
+        table: str,
+        ids: pa.Table,
+        columns: str = "*",
+        rest: str = "",
+        params: dict[str, Any] | None = None,
+        batch_rows: int = rows_by_id.BATCH_ROWS,
+    ) -> pa.RecordBatchReader:
+        """Rows of `table` by their ids, in bounded memory: see `corpus.rows_by_id.read`."""
+        with translate_errors("SQL"):
+            return rows_by_id.read(self._reader.cursor(), table, ids, columns, rest, params, batch_rows)
 
     def append(self, table: str, rows: Rows) -> int:
         """Add the rows whose key is new, in one transaction; returns how many those were."""
@@ -201,6 +215,19 @@ class Transaction:
     def register(self, name: str, table: pa.Table) -> None:
         """Let SQL inside this transaction read an Arrow table under `name`."""
         self._connection.register(name, table)
+
+    def rows_by_id(
+        self,
+        table: str,
+        ids: pa.Table,
+        columns: str = "*",
+        rest: str = "",
+        params: dict[str, Any] | None = None,
+        batch_rows: int = rows_by_id.BATCH_ROWS,
+    ) -> pa.RecordBatchReader:
+        """Rows of `table` by their ids, in bounded memory: see `corpus.rows_by_id.read`."""
+        with translate_errors("SQL"):
+            return rows_by_id.read(self._connection, table, ids, columns, rest, params, batch_rows)
 
     def sql(self, query: str, params: Params = None) -> duckdb.DuckDBPyRelation:
         """Read inside the transaction, its own appends included; tables are `lake.samples`, `lake.traces` and so on."""

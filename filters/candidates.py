@@ -12,7 +12,7 @@ from corpus import Corpus
 from corpus.errors import OneThinkerError, near
 from filters.pool import shared
 from filters.score import PRELOAD
-from filters.scratch_db import stream, working_database
+from filters.scratch_db import open_scratch_db, stream
 
 POOL_FROM_ROWS = 5_000  # fewer responses are read in less time than processes take to start
 
@@ -53,7 +53,7 @@ class Candidates:
         self.workers = workers
         self.counts: dict[str, dict[str, int]] = {}
         self._open = ExitStack()
-        self._db = self._open.enter_context(working_database())
+        self._db = self._open.enter_context(open_scratch_db())
         rows = corpus.sql(_ROWS.format(slice=_SLICE.format(where=where or "true")), {"profile": profile})
         arrived = rows.to_arrow_reader(65_536)
         self._db.register("arrived", arrived)
@@ -96,7 +96,7 @@ class Candidates:
         judge: Callable[[pa.Table], pa.Table],
         traces: str,
         samples: str = "",
-        only: str = "",
+        only: str = "true",
         by: str | None = None,
         prepare: Callable[[Any], None] | None = None,
     ) -> pa.Table:
@@ -128,7 +128,8 @@ class Candidates:
 
     def samples(self, columns: str) -> pa.Table:
         """sample_id and `columns`, a select list over samples, of those with traces still in, in the seed's order."""
-        rows = self.corpus.sql(f"select sample_id, {columns} from samples").to_arrow_reader(8192)
+        ids = self.sql("select distinct sample_id from candidates").to_arrow_table()
+        rows = self.corpus.rows_by_id("samples", ids, f"sample_id, {columns}")
         with self._db.cursor() as cursor:
             cursor.register("rows", rows)
             return cursor.sql(

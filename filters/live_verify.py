@@ -7,7 +7,6 @@ import threading
 from collections import Counter
 from time import monotonic
 from types import TracebackType
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -16,9 +15,9 @@ import pyarrow.compute as pc
 from corpus import Corpus
 from corpus.accuracy import PASS_ACCURACY
 from corpus.errors import OneThinkerError
-from filters.score import INPUT
+from filters.score import CHUNK_ROWS, INPUT
 from filters.scorers import OWN, scorer
-from filters.verify import UNSCORED, commit, verdicts_of, verifiers
+from filters.verify import commit, verdicts_of, verifiers
 
 SPARING = 5  # a round is followed by at least so many times its own length without one
 ROUND_S = 2.0
@@ -68,10 +67,12 @@ class Alongside:
             if not ids:
                 return
             config = {"where": None, "profile": self._profile, "open_ended": OWN, "alongside": True}
+            own = scorer(OWN, self._corpus)
             with self._corpus.run("verify", config) as run:
                 while ids:
                     started = monotonic()
-                    for verdicts in verdicts_of(iter([self._rows(ids)]), self._profile, self._workers, self._words):
+                    tables = (self._read(ids[i : i + CHUNK_ROWS]) for i in range(0, len(ids), CHUNK_ROWS))
+                    for verdicts in verdicts_of(tables, self._profile, self._workers, own):
                         self.reasons += commit(run, verdicts)
                         self.kept += pc.sum(pc.greater_equal(verdicts["accuracy"], PASS_ACCURACY)).as_py() or 0
                         self.verified += len(verdicts)
@@ -81,10 +82,6 @@ class Alongside:
         except BaseException as error:  # a fault of the program: told when the work beside is done
             self.error, self._fault = f"{type(error).__name__}: {error}", error
 
-    @property
-    def _words(self) -> Any:
-        return scorer(OWN, self._corpus)
-
     def _next(self, pause_s: float) -> list[str]:
         """What has come in, after a pause; nothing once the end has come."""
         with self._changed:
@@ -93,11 +90,22 @@ class Alongside:
             ids, self._waiting = self._waiting, []
             return [] if self._dropping else ids
 
-    def _rows(self, trace_ids: list[str]) -> pa.Table:
-        todo = UNSCORED.format(chosen="and t.trace_id in (select unnest($ids))")
-        columns = "s.problem_type, s.data_type, s.options, s.truth, s.answer as ground_truth"
-        rules = {"types": list(self._rules), "verifiers": list(self._rules.values()), "profile": self._profile}
-        rows = self._corpus.sql(
-            f"select t.trace_id, t.response, r.verifier, {columns} {todo}", rules | {"ids": trace_ids}
-        ).to_arrow_table()
-        return rows.select(["trace_id", "verifier", *INPUT.names])
+    def _read(self, trace_ids: list[str]) -> pa.Table:
+        """The `INPUT` columns, trace_id and verifier of those traces that these rules have not scored yet."""
+        ids = pa.table({"trace_id": pa.array(trace_ids, pa.string())})
+        columns = "trace_id, sample_id, response"
+        table = self._corpus.rows_by_id("traces", ids, columns, "where mode is distinct from 'judge'").read_all()
+        columns = "sample_id, problem_type, data_type, options, truth, answer as ground_truth"
+        samples = self._corpus.rows_by_id("samples", table.select(["sample_id"]), columns).read_all()
+        positions = pc.index_in(table["sample_id"], value_set=samples["sample_id"])
+        for name in samples.column_names[1:]:
+            table = table.append_column(name, samples[name].take(positions))
+        verifiers = [self._rules.get(name) for name in table["problem_type"].to_pylist()]
+        table = table.append_column("verifier", pa.array(verifiers, pa.string()))
+        present = self._corpus.rows_by_id(
+            "verdicts", ids, "trace_id, verifier", "where profile = $profile", {"profile": self._profile}
+        ).read_all()
+        scored = set(zip(present["trace_id"].to_pylist(), present["verifier"].to_pylist(), strict=True))
+        keys = zip(table["trace_id"].to_pylist(), verifiers, strict=True)
+        table = table.filter(pa.array([key not in scored for key in keys], pa.bool_()))
+        return table.select(["trace_id", "verifier", *INPUT.names])

@@ -94,7 +94,7 @@ def as_input(rows: list[dict[str, Any]], profile: str) -> pa.Table:
     return table_of(row | {"truth": _json_text(row.get("truth"))} for row in rows)
 
 
-def in_chunks(table: pa.Table) -> Iterator[pa.Table]:
+def split_table(table: pa.Table) -> Iterator[pa.Table]:
     """The table in pieces of bounded rows and bytes (a single row may be larger); at least one piece."""
     for start in range(0, max(table.num_rows, 1), CHUNK_ROWS):
         yield from _halved(table.slice(start, CHUNK_ROWS))

@@ -19,13 +19,13 @@ from corpus.progress import progress
 from corpus.runs import Run
 from filters.score import INPUT, scored
 from filters.scorers import OWN, UNANSWERED, Scorer, in_words, rescored, scorer
-from filters.scratch_db import stream, working_database
+from filters.scratch_db import open_scratch_db, stream
 
 COMMIT_ROWS = 25_000
 COMMIT_S = 10.0
 
 # What can be said in --where: the sample's columns, and those that tell its traces apart.
-UNSCORED = """
+_UNSCORED = """
     from traces t
     join samples s on s.sample_id = t.sample_id
     left join (select unnest($types) as problem_type, unnest($verifiers) as verifier) r
@@ -69,7 +69,7 @@ def verify(
     """
     words = scorer(open_ended, corpus)
     rules = verifiers(profile, words.word)
-    todo = UNSCORED.format(chosen=_CHOSEN.format(where=where) if where else "")
+    todo = _UNSCORED.format(chosen=_CHOSEN.format(where=where) if where else "")
     params = {"types": list(rules), "verifiers": list(rules.values()), "profile": profile}
     types = dict(corpus.sql(f"select s.problem_type, count(*) {todo} group by 1 order by 1", params).fetchall())
     for name in types.keys() - rules.keys():
@@ -81,7 +81,7 @@ def verify(
     total = sum(types.values())
     config = {"where": where, "profile": profile, "open_ended": words.word}
     with corpus.run("verify", config) as run, progress("verify", total) as bar:
-        with working_database() as db:
+        with open_scratch_db() as db:
             if total:
                 db.register(
                     "arrived",

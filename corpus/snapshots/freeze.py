@@ -7,41 +7,38 @@ from typing import Any, NoReturn
 
 import pyarrow as pa
 
-from corpus.arrow_file import gathered
+from corpus import arrow_file
 from corpus.chat import placed
 from corpus.errors import OneThinkerError
 from corpus.lake import Transaction
-from corpus.schema import TABLES
 from corpus.snapshots.row_format import COLUMNS, ROWS_PER_GROUP, schema
 from corpus.tasks import tasks
 
 
-def picked_rows(tx: Transaction, picks: pa.Table, profile: str, folder: Path) -> Iterator[pa.RecordBatch]:
-    """The picked rows in order, in the columns of `corpus.snapshots.row_format`; `folder` holds what is in work.
+def read_rows(tx: Transaction, picks: pa.Table, profile: str, folder: Path) -> Iterator[pa.RecordBatch]:
+    """The picked rows in order, in the columns of `corpus.snapshots.row_format`; temporary files lie in `folder`.
 
-    Raises OneThinkerError for a pair of no sample or trace, or of a trace without a verdict under `profile`.
+    Raises OneThinkerError if a pair has no sample, no trace, or no verdict under `profile`.
     """
-    tx.register("picks", picks)
     newest = "qualify row_number() over (partition by trace_id order by created_at desc, verifier desc) = 1"
-    queries = {
-        "samples": "from lake.samples semi join picks using (sample_id)",
-        "traces": "from lake.traces semi join picks using (sample_id, trace_id)",
-        "verdicts": f"from lake.verdicts semi join picks using (trace_id) where profile = $profile {newest}",
+    sources = {
+        "samples": (["sample_id"], "", None),
+        "traces": (["trace_id", "sample_id"], "", None),
+        "verdicts": (["trace_id"], f"where profile = $profile {newest}", {"profile": profile}),
     }
     known = tasks()
     with TemporaryDirectory(dir=folder, prefix=".rows-") as scratch:
-        tables, places = {}, {}
-        for table, query in queries.items():
-            found = tx.sql(query, {"profile": profile} if "$" in query else None).to_arrow_reader(ROWS_PER_GROUP)
-            tables[table] = gathered(found, Path(scratch) / table)
-            key = TABLES[table].key[0]
-            places[table] = tables[table].places(key, picks[key])
-            if missing := places[table].null_count:
-                _raise_missing(picks, places[table], missing, table, profile)
+        tables, positions = {}, {}
+        for table, (keys, rest, params) in sources.items():
+            found = tx.rows_by_id(table, picks.select(keys), "*", rest, params, ROWS_PER_GROUP)
+            tables[table] = arrow_file.write(found, Path(scratch) / table)
+            positions[table] = tables[table].find(keys[0], picks[keys[0]])
+            if missing := positions[table].null_count:
+                _raise_missing(picks, positions[table], missing, table, profile)
         for start in range(0, len(picks), ROWS_PER_GROUP):
             columns: dict[str, Any] = {"position": pa.array(range(start, min(start + ROWS_PER_GROUP, len(picks))))}
             for table, shown in COLUMNS.items():
-                part = tables[table].take(places[table][start : start + ROWS_PER_GROUP].to_numpy())
+                part = tables[table].take(positions[table][start : start + ROWS_PER_GROUP].to_numpy())
                 columns = {word: part[name] for name, word in shown.items()} | columns
             rows = pa.table(columns)
             asked = rows.select(["problem_type", "data_type", "problem", "options"]).to_pylist()
@@ -53,8 +50,8 @@ def picked_rows(tx: Transaction, picks: pa.Table, profile: str, folder: Path) ->
             yield pa.RecordBatch.from_arrays([whole[f.name].cast(f.type) for f in schema()], schema=schema())
 
 
-def _raise_missing(picks: pa.Table, places: pa.Int64Array, missing: int, table: str, profile: str) -> NoReturn:
-    first = picks.filter(places.is_null()).slice(0, 1).to_pylist()[0]
+def _raise_missing(picks: pa.Table, positions: pa.Int64Array, missing: int, table: str, profile: str) -> NoReturn:
+    first = picks.filter(positions.is_null()).slice(0, 1).to_pylist()[0]
     what = {"samples": "sample", "traces": "trace"}.get(table, f"verdict under the profile '{profile}'")
     raise OneThinkerError(
         f"sample {first['sample_id']}, trace {first['trace_id']}: there is no such {what}, so it cannot be frozen "

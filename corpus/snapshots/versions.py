@@ -20,7 +20,7 @@ from corpus.lake import Lake, Transaction
 from corpus.notebook import html_table
 from corpus.runs import Run, record_run
 from corpus.snapshots.dataset import prepare
-from corpus.snapshots.freeze import picked_rows
+from corpus.snapshots.freeze import read_rows
 from corpus.snapshots.row_format import write_files
 from corpus.snapshots.snapshot import Snapshot
 
@@ -101,7 +101,7 @@ class Snapshots:
             newest = tx.sql("select max(version) from lake.snapshots where name = ?", [name]).fetchone()
             version = 1 + (newest[0] or 0 if newest else 0)  # a deleted version keeps its number
             with self._made(f"{name}@{version}") as making:
-                manifest = write_files(picked_rows(tx, picks, profile, making.folder), profile, making.folder)
+                manifest = write_files(read_rows(tx, picks, profile, making.folder), profile, making.folder)
                 same = self._newest(name)
                 if same and (same.fingerprint, same.recipe) == (manifest["fingerprint"], recipe):
                     return same

@@ -131,12 +131,12 @@ from corpus import Corpus
 from tests.corpus.test_snapshots import freeze
 moment = sys.argv[2]
 if moment == "files":
-    whole = versions.picked_rows
-    def picked_rows(*args):
+    whole = versions.read_rows
+    def read_rows(*args):
         for batch in whole(*args):
             yield batch
             os.kill(os.getpid(), signal.SIGKILL)
-    versions.picked_rows = picked_rows
+    versions.read_rows = read_rows
 else:
     keyed = versions._keyed
     def _keyed(*args):  # the folder is in place by now, the commit is not
