@@ -115,7 +115,7 @@ class Task(ABC):
 
     @abstractmethod
     def strict(self, batch: Batch) -> Scores:
-        """Our reward, the default for filtering and for new training; see docs/rewards.md for its rules."""
+        """Our reward, the default for filtering and for new training; see docs/reference/rewards.md for its rules."""
 
     def readings(self, batch: Batch) -> Readings:
         """Every answer and every truth of a batch through `read`; a truth that comes again is read once."""
