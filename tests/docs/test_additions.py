@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from annotators import Settings, providers
-from corpus import Corpus, discovery, exports, sources
+from corpus import Corpus, OneThinkerError, discovery, exports, sources
 from corpus.exports import export
 from corpus.ingest import ingest
 from corpus.task import Task
@@ -75,7 +75,8 @@ def test_the_step(add, tmp_path: Path) -> None:
     with small_corpus(tmp_path) as corpus:
         assert select(corpus, tmp_path / "recipe.yaml", "few").dropped["no_questions"] == {}
         (tmp_path / "recipe.yaml").write_text("steps: [no_questions: {most: -1}]\n")
-        assert list(select(corpus, tmp_path / "recipe.yaml", "none").dropped["no_questions"]) == ["asks"]
+        with pytest.raises(OneThinkerError, match="asks 6"):
+            select(corpus, tmp_path / "recipe.yaml", "none")
 
 
 def test_the_export(add, tmp_path: Path) -> None:
