@@ -1,7 +1,8 @@
 """Advantage estimators for group-based reinforcement learning, knowing no trainer: numpy in, numpy out.
 
 An estimator turns the rewards of a whole batch (gathered over all ranks), the group of each row (the prompt that it
-answers) and the task key of each row into one advantage a row. docs/explanation/ema_grpo.md has the formulas and how to choose.
+answers) and the task key of each row into one advantage a row. docs/explanation/ema_grpo.md has the formulas and how
+to choose.
 """
 
 from typing import Any
