@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 import pyarrow as pa
 
-from corpus.ingest.drafts import MEDIUM_TIMEOUT_S, Looked, Source, drafts, look, measured
+from corpus.ingest.drafts import MEDIUM_TIMEOUT_S, Source, collect_media, prepare, read_drafts
 from corpus.media import MediaError, MediaStore
 from corpus.media.pool import MediaPool
 from corpus.progress import Bar, progress
 from corpus.response import wrap
-from corpus.sources import Rejected, reader
+from corpus.sources import Reject, reader
 
 if TYPE_CHECKING:
     from corpus.store import Corpus
@@ -122,7 +122,7 @@ def check_files(
     read, report = reader(reader_name), Report()
     sources = [Source.of(path, media_root) for path in paths]
     with progress("records") as bar, MediaPool(None, timeout_s=MEDIUM_TIMEOUT_S) as pool:
-        golds = _file_golds(drafts(read, sources, None), pool, report)
+        golds = _file_golds(read_drafts(read, sources, None), pool, report)
         _check_golds(golds, profiles, score, report, bar)
     return report
 
@@ -130,18 +130,18 @@ def check_files(
 def _file_golds(records: Iterable[Any], pool: MediaPool, report: Report) -> Iterator[dict[str, Any]]:
     seen: set[str] = set()
     for chunk in _chunks(records):
-        looked: list[Looked] = [look(source, told, pool) for source, told in chunk]
-        for one in looked:
+        pending = [prepare(source, draft, pool) for source, draft in chunk]
+        for one in pending:
             report.samples += 1
-            outcome, where = measured(one, pool), f"row {one.told.row} of {one.source.file}"
-            if isinstance(outcome, Rejected):
+            outcome, where = collect_media(one, pool), f"row {one.draft.row} of {one.source.file}"
+            if isinstance(outcome, Reject):
                 problem_type = outcome.raw.get("problem_type") if isinstance(outcome.raw, dict) else None
                 report.fail("record", str(problem_type or ""), outcome.reason, where, outcome.detail)
                 continue
             seen.update(medium.sha256 for medium in outcome)
             report.media = len(seen)
-            draft = one.told
-            assert not isinstance(draft, Rejected)
+            draft = one.draft
+            assert not isinstance(draft, Reject)
             if draft.answer is not None:
                 truth = orjson.dumps(draft.truth).decode() if draft.truth is not None else None
                 yield _gold(where, draft.answer, draft.problem_type, draft.data_type, draft.options, truth)

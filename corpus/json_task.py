@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from corpus.answers.json_answers import pause_collector
-from corpus.answers.layouts import Reader
+from corpus.answers.layouts import LayoutReader
 from corpus.scores import Batch, Floats, Scores
 from corpus.task import Task, modality
 
@@ -18,7 +18,7 @@ class JsonTask(Task):
 
     def __init__(self) -> None:
         super().__init__()
-        self.readers: dict[str, Reader] = {}  # by modality, which some ask different keys for
+        self.readers: dict[str, LayoutReader] = {}  # by modality, which some ask different keys for
 
     @abstractmethod
     def read(self, text: str, data_type: str) -> Sequence[float]:
@@ -45,7 +45,7 @@ class JsonTask(Task):
         for data_type in dict.fromkeys(data_types):
             kind = modality({"data_type": data_type})
             if kind not in self.readers:
-                self.readers[kind] = Reader(partial(self.read_plain, data_type=kind), self.kinds)
+                self.readers[kind] = LayoutReader(partial(self.read_plain, data_type=kind), self.kinds)
             rows = [row for row, other in enumerate(data_types) if other == data_type]
             for row, numbers in zip(rows, self.readers[kind].read_alike([texts[row] for row in rows]), strict=True):
                 found[row] = numbers

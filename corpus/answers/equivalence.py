@@ -129,7 +129,7 @@ def _strict(truth: str, answer: str) -> str:
 def _limited(cpu_s: float) -> Iterator[None]:
     """Raise math-verify's TimeoutException in the block once this process has computed for `cpu_s` in it.
 
-    Processor time, so that what is told of an answer does not depend on what else the machine does.
+    Processor time and not wall time, so that verdicts do not depend on the load of the machine.
     """
     from math_verify.errors import TimeoutException
 

@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 
 from corpus.answers.equivalence import strict_math_equal
 from corpus.answers.numbers import KNOWN_UNITS, Quantity, comparable, read_number, units_agree
-from corpus.answers.overlap import normalised
+from corpus.answers.overlap import normalise
 from corpus.scores import TRUTH_UNREADABLE, Unparsed
 
 MAX_CHARACTERS = 400
@@ -67,7 +67,7 @@ class Expression:
         """The text as words, where it is nothing else ("yes", "isosceles triangle")."""
         if not _WORDS.fullmatch(self.text):
             return None
-        return normalised(self.text.removeprefix("\\text{").removesuffix("}"))
+        return normalise(self.text.removeprefix("\\text{").removesuffix("}"))
 
     @cached_property
     def quantity(self) -> Quantity | None:
@@ -130,7 +130,7 @@ def _encloses(text: str) -> bool:
 
 
 @lru_cache(maxsize=8192)
-def expression(text: str) -> Expression:
+def parse_expression(text: str) -> Expression:
     """A text as an expression. Raises Unparsed: `answer_too_long`, `empty_answer`."""
     if len(text) > MAX_CHARACTERS:
         raise Unparsed("answer_too_long")
@@ -142,14 +142,14 @@ def expression(text: str) -> Expression:
     return Expression(tidy)
 
 
-def compared(answer: Expression, truth: Expression) -> tuple[float, str | None]:
+def compare(answer: Expression, truth: Expression) -> tuple[float, str | None]:
     """(1 or 0, reason where something kept us from comparing); NaN where the truth can not be read."""
     if answer.bare == truth.bare:
         return 1.0, None
     if truth.words is not None or answer.words is not None:
         return float(answer.words == truth.words), None
     if answer.quantity is not None and truth.quantity is not None:
-        return _compared_numbers(answer.quantity, truth.quantity)
+        return _compare_numbers(answer.quantity, truth.quantity)
     if answer.size != truth.size:
         return 0.0, "other_number_of_parts"
     if answer.unit and truth.unit and answer.unit != truth.unit:
@@ -166,7 +166,7 @@ def compared(answer: Expression, truth: Expression) -> tuple[float, str | None]:
     return float(outcome == "equal"), None if outcome in ("equal", "different") else outcome
 
 
-def _compared_numbers(answer: Quantity, truth: Quantity) -> tuple[float, str | None]:
+def _compare_numbers(answer: Quantity, truth: Quantity) -> tuple[float, str | None]:
     one_letter = 1 in (len(answer.unit), len(truth.unit)) and (answer.unit + truth.unit).isalpha()
     if not (answer.percent or truth.percent) and (
         not units_agree(answer, truth) or (one_letter and answer.unit != truth.unit)

@@ -81,7 +81,7 @@ def points(value: Any) -> list[list[float]] | None:
     return found if len(found) == 3 else None
 
 
-def stacked(rows: Sequence[Any], shape: tuple[int, ...]) -> tuple[Floats, NDArray[np.bool_]]:
+def stack_rows(rows: Sequence[Any], shape: tuple[int, ...]) -> tuple[Floats, NDArray[np.bool_]]:
     """Rows of numbers as one array with zeros where a row is None, and which rows are there."""
     there = np.fromiter((row is not None for row in rows), dtype=bool, count=len(rows))
     array = np.zeros((len(rows), *shape))

@@ -48,7 +48,7 @@ class Layout(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class LayoutReader:
     """Reads texts of one kind. `read` parses one (ValueError: can not), `kinds` names the numbers by their count."""
 
     read: Callable[[str], Sequence[float]]

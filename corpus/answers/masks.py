@@ -26,7 +26,7 @@ class MalformedMask(ValueError):  # noqa: N818, it names what the source has
 
 
 @dataclass(frozen=True)
-class Frame:
+class FrameMask:
     """One mask, with distances in 1000ths of the picture's width and height."""
 
     mask: NDArray[np.uint8]
@@ -61,7 +61,7 @@ class MaskTruth:
     rles: tuple[str, ...]
     gap_s: float  # how far from a frame's time an answer may be and still mean that frame
 
-    def at(self, time_s: float) -> Frame | None:
+    def at(self, time_s: float) -> FrameMask | None:
         """The mask nearest to a moment, None where the object is not in view there."""
         if not self.times:
             return None
@@ -70,7 +70,7 @@ class MaskTruth:
             (index for index in (right - 1, right) if 0 <= index < len(self.times)),
             key=lambda index: abs(self.times[index] - time_s),
         )
-        return decoded(self.rles[near]) if abs(self.times[near] - time_s) <= self.gap_s else None
+        return decode_mask(self.rles[near]) if abs(self.times[near] - time_s) <= self.gap_s else None
 
 
 @lru_cache(maxsize=1024)
@@ -92,7 +92,7 @@ def mask_truth(source: str | None) -> MaskTruth | None:
 
 
 @lru_cache(maxsize=256)
-def decoded(rle: str) -> Frame | None:
+def decode_mask(rle: str) -> FrameMask | None:
     """A mask out of its RLE as JSON text, None where it is empty. Raises MalformedMask."""
     from pycocotools import mask as coco  # loads a compiled library; only those who have masks need it
 
@@ -109,4 +109,4 @@ def decoded(rle: str) -> Frame | None:
         return None
     edges = (xs.min() / width, ys.min() / height, (xs.max() + 1) / width, (ys.max() + 1) / height)
     x1, y1, x2, y2 = (round(float(edge) * 1000) for edge in edges)
-    return Frame(pixels, (x1, y1, x2, y2))
+    return FrameMask(pixels, (x1, y1, x2, y2))

@@ -91,16 +91,16 @@ def released_word_errors(truth: str, answer: str) -> float:
     return Levenshtein.distance(words_of_truth, answer.split()) / max(1, len(words_of_truth))
 
 
-def normalised(text: str) -> str:
+def normalise(text: str) -> str:
     """A text as strict comparison sees it: NFKC, case folded, white space runs as one blank."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def plain_text(text: str) -> str:
+def read_text(text: str) -> str:
     """An answer in words, normalised; raises Unparsed for one that is empty or longer than any honest one."""
     if len(text) > MAX_ANSWER_CHARACTERS:
         raise Unparsed("answer_too_long")
-    if found := normalised(text):
+    if found := normalise(text):
         return found
     raise Unparsed("empty_answer")
 
@@ -112,7 +112,7 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-def counted_words(text: str) -> tuple[list[str], Counter[str], Counter[tuple[str, str]]]:
+def count_words(text: str) -> tuple[list[str], Counter[str], Counter[tuple[str, str]]]:
     """`words` with English words stemmed, counted for `rouge_of_tokens`."""
     return _count(list(map(_stem, words(text))))
 

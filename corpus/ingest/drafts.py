@@ -1,4 +1,4 @@
-"""Drafts as a reader gives them, judged by themselves, and their media found and measured."""
+"""From what a reader yields to drafts whose rules are checked and whose media are measured."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -7,10 +7,10 @@ from itertools import islice
 from pathlib import Path
 
 from corpus.errors import OneThinkerError
-from corpus.ingest.rules import fault, rejected
+from corpus.ingest.rules import broken_rule, reject
 from corpus.media import MediaError, Medium
 from corpus.media.pool import MediaPool
-from corpus.sources import Draft, Reader, Rejected
+from corpus.sources import Draft, Reader, Reject
 from corpus.tasks import tasks
 
 MEDIUM_TIMEOUT_S = 120.0
@@ -20,17 +20,17 @@ _SPLITS = (("sft", "sft"), ("eval|test|val|valid|validation|testmini|benchmark",
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file or folder to read, the root that its media must stay inside, and what its name says of it."""
+    """One file or folder to read, and the root that its media must stay inside."""
 
     path: Path
     media_root: Path
     file: str  # in `origin`: relative to the media root where it lies in there
     stem: str
-    split: str | None
+    split: str | None  # from the file's name
 
     @classmethod
     def of(cls, path: str | Path, media_root: str | Path | None) -> "Source":
-        """Raises OneThinkerError where the path or the media root is not there."""
+        """The source at a path. Raises OneThinkerError if the path or the media root does not exist."""
         there = Path(path).expanduser()
         if not there.exists():
             raise OneThinkerError(f"no file or folder at {there}")
@@ -44,49 +44,49 @@ class Source:
 
 
 @dataclass(slots=True)
-class Looked:
-    """A draft and where its media are, being measured; or a rejection already."""
+class PendingDraft:
+    """A draft whose media are being measured, or a reject."""
 
     source: Source
-    told: Draft | Rejected
-    media: list[tuple[str, str]] = field(default_factory=list)
+    draft: Draft | Reject
+    media: list[tuple[str, str]] = field(default_factory=list)  # (real path, kind)
 
 
 def split_of(path: Path) -> str | None:
-    """`train`, `eval` or `sft`, if the file's name says so."""
+    """`train`, `eval` or `sft` if a word of the file's name says so, else None."""
     words = set(re.split(r"[^a-z]+", path.name.lower()))
     return next((split for pattern, split in _SPLITS if any(re.fullmatch(pattern, word) for word in words)), None)
 
 
-def look(source: Source, told: Draft | Rejected, pool: MediaPool) -> Looked:
-    """Judge a draft by itself, and begin to measure its media if it may go on."""
-    if isinstance(told, Rejected):
-        return Looked(source, told)
-    if wrong := fault(told, tasks()):
-        return Looked(source, wrong)
+def prepare(source: Source, draft: Draft | Reject, pool: MediaPool) -> PendingDraft:
+    """Check a draft against the rules, and start to measure its media if it keeps them."""
+    if isinstance(draft, Reject):
+        return PendingDraft(source, draft)
+    if found := broken_rule(draft, tasks()):
+        return PendingDraft(source, found)
     try:
-        media = [(pool.find(source.media_root, path), kind) for kind, path in told.media]
+        media = [(pool.find(source.media_root, path), kind) for kind, path in draft.media]
     except MediaError as error:
-        return Looked(source, rejected(told, "media", error.reason, error.detail))
+        return PendingDraft(source, reject(draft, "media", error.reason, error.detail))
     for real, kind in media:
         pool.submit(real, kind)
-    return Looked(source, told, media)
+    return PendingDraft(source, draft, media)
 
 
-def measured(looked: Looked, pool: MediaPool) -> list[Medium] | Rejected:
-    """The media of a draft, once they are measured; a rejection that names the first that cannot be used."""
-    if isinstance(looked.told, Rejected):
-        return looked.told
+def collect_media(pending: PendingDraft, pool: MediaPool) -> list[Medium] | Reject:
+    """Wait for the media of a draft; a reject that names the first one that cannot be used."""
+    if isinstance(pending.draft, Reject):
+        return pending.draft
     found = []
-    for (path, kind), (_, name) in zip(looked.media, looked.told.media, strict=True):
+    for (path, kind), (_, name) in zip(pending.media, pending.draft.media, strict=True):
         outcome = pool.outcome(path, kind)
         if isinstance(outcome, MediaError):
-            return rejected(looked.told, "media", outcome.reason, f"{name}: {outcome.detail}")
+            return reject(pending.draft, "media", outcome.reason, f"{name}: {outcome.detail}")
         found.append(outcome)
     return found
 
 
-def drafts(read: Reader, sources: Sequence[Source], limit: int | None) -> Iterator[tuple[Source, Draft | Rejected]]:
+def read_drafts(read: Reader, sources: Sequence[Source], limit: int | None) -> Iterator[tuple[Source, Draft | Reject]]:
     """Every record of every source in order, at most `limit` in all."""
-    every = ((source, told) for source in sources for told in read.read(str(source.path)))
+    every = ((source, draft) for source in sources for draft in read.read(str(source.path)))
     return islice(every, limit)

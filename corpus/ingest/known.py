@@ -1,4 +1,4 @@
-"""What a corpus holds already, kept in memory while something is ingested: which drafts are new, and under which ids.
+"""The samples and traces that a corpus holds, in memory during an ingest, to tell which drafts are new.
 
     sample_id   what is asked, about which bytes, with which answer, by which source; not the file it came from
     trace_id    the response's place among the responses of one teacher to one sample (`attempt`, from 1)
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from corpus.ids import canonical_json, digest
-from corpus.ingest.rules import rejected
+from corpus.ingest.rules import reject
 from corpus.media import Medium
 from corpus.response import split
-from corpus.sources import Draft, Rejected, TraceDraft
+from corpus.sources import Draft, Reject, TraceDraft
 from corpus.tasks import task
 
 if TYPE_CHECKING:
@@ -31,15 +31,15 @@ _ROW_BITS = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What one draft adds: a sample, a trace, both, or (known already) neither."""
+class Addition:
+    """The rows that one draft adds: a sample, a trace, both, or neither if they are known."""
 
     sample: dict[str, Any] | None = None
     trace: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Question:
     """A sample of the corpus that a trace may belong to."""
 
     sample_id: str
@@ -48,8 +48,8 @@ class _Asked:
     by_model: bool
 
 
-class Ledger:
-    """The samples and released traces of a corpus by content, and every draft entered since."""
+class KnownSamples:
+    """The samples and released traces of a corpus by content, and every draft added since."""
 
     def __init__(self, corpus: "Corpus") -> None:
         self._corpus = corpus
@@ -67,91 +67,93 @@ class Ledger:
             self._names.append(file)
         return number << _ROW_BITS | row
 
-    def _told(self, place: int) -> str:
+    def _describe(self, place: int) -> str:
         return f"row {place & (1 << _ROW_BITS) - 1} of {self._names[place >> _ROW_BITS]}"
 
-    def enter(
+    def add(
         self, draft: Draft, media: Sequence[Medium], *, file: str, split: str | None, teacher: str
-    ) -> Entry | Rejected:
-        """Decide what a faultless draft is: new, a trace of a sample that is there, known, or a duplicate."""
-        sample = _sample(draft, media, file, split)
+    ) -> Addition | Reject:
+        """The rows that a draft adds; a reject if it duplicates another record."""
+        sample = _sample_row(draft, media, file, split)
         key, here = bytes.fromhex(sample["sample_id"]), self._place(file, draft.row)
         if draft.trace is None:
-            return self._question(draft, sample, key, here)
+            return self._add_question(draft, sample, key, here)
         traces = self._traces = self._traces or _Traces(self._corpus)
         place = (teacher, file, draft.row, draft.trace.response)
         if _key(*place) in traces.origins:
-            return Entry()
+            return Addition()
         if draft.answered_by_trace:
             asked = traces.sample_for(draft, media)
             sample_id = asked.sample_id if asked else sample["sample_id"]
         else:
             sample_id = sample["sample_id"]
-        said = _key(sample_id, teacher, draft.trace.response)
-        if said in traces.responses:
-            first = self._told(self._place(*traces.responses[said]))
+        response_key = _key(sample_id, teacher, draft.trace.response)
+        if response_key in traces.responses:
+            first = self._describe(self._place(*traces.responses[response_key]))
             detail = f"the same response of {teacher} to the same sample is {first}"
-            return rejected(draft, "messages", "duplicate", detail)
+            return reject(draft, "messages", "duplicate", detail)
         new = sample_id == sample["sample_id"] and key not in self._samples
         if new:
             self._samples[key] = here
-            traces.note_sample(sample)
+            traces.add_sample(sample)
         origin = sample["origin"]
-        return Entry(sample if new else None, traces.enter(sample_id, draft.trace, teacher, origin))
+        return Addition(sample if new else None, traces.add(sample_id, draft.trace, teacher, origin))
 
-    def _question(self, draft: Draft, sample: dict[str, Any], key: bytes, here: int) -> Entry | Rejected:
+    def _add_question(self, draft: Draft, sample: dict[str, Any], key: bytes, here: int) -> Addition | Reject:
         first = self._samples.get(key)
         if first is not None:
-            told = f"the same sample is {self._told(first)}"
-            return Entry() if first == here else rejected(draft, "problem", "duplicate", told)
+            detail = f"the same sample is {self._describe(first)}"
+            return Addition() if first == here else reject(draft, "problem", "duplicate", detail)
         self._samples[key] = here
         if self._traces is not None:
-            self._traces.note_sample(sample)
-        return Entry(sample)
+            self._traces.add_sample(sample)
+        return Addition(sample)
 
 
 class _Traces:
-    """The released traces of a corpus, and its samples by what they ask: needed only where a source brings traces."""
+    """The released traces of a corpus and its samples by question; loaded only if a source brings traces."""
 
     def __init__(self, corpus: "Corpus") -> None:
         self.origins: set[bytes] = set()
         self.responses: dict[bytes, tuple[str, int]] = {}
         self._attempts: Counter[bytes] = Counter()
-        self._asked: dict[bytes, list[_Asked]] = {}
+        self._questions: dict[bytes, list[_Question]] = {}
         query = f"select sample_id, teacher, response, origin.file, origin.\"row\" from traces where mode = '{MODE}'"
         for sample_id, teacher, response, file, row in _rows(corpus, query):
-            self._note(sample_id, teacher, response, file, row)
+            self._count(sample_id, teacher, response, file, row)
         query = """select sample_id, problem, problem_type, options, truth_origin,
                           list_transform(media, m -> m.sha256) from samples"""
         for sample_id, problem, problem_type, options, truth_origin, sha256s in _rows(corpus, query):
-            self._ask(sha256s, problem, _Asked(sample_id, problem_type, _joined(options), truth_origin == "model"))
+            question = _Question(sample_id, problem_type, _join_options(options), truth_origin == "model")
+            self._index(sha256s, problem, question)
 
-    def _note(self, sample_id: str, teacher: str, response: str, file: str, row: int) -> int:
+    def _count(self, sample_id: str, teacher: str, response: str, file: str, row: int) -> int:
         self.origins.add(_key(teacher, file, row, response))
         self.responses.setdefault(_key(sample_id, teacher, response), (file, row))
         counted = _key(sample_id, teacher)
         self._attempts[counted] += 1
         return self._attempts[counted]
 
-    def _ask(self, sha256s: list[str], problem: str, asked: _Asked) -> None:
-        self._asked.setdefault(_key(sha256s, _plain(problem)), []).append(asked)
+    def _index(self, sha256s: list[str], problem: str, question: _Question) -> None:
+        self._questions.setdefault(_key(sha256s, _plain_text(problem)), []).append(question)
 
-    def note_sample(self, row: dict[str, Any]) -> None:
-        """Let later traces find a sample that is just being added."""
+    def add_sample(self, row: dict[str, Any]) -> None:
+        """Add a sample, so that later traces find it."""
         sha256s = [medium["sha256"] for medium in row["media"]]
-        asked = _Asked(row["sample_id"], row["problem_type"], _joined(row["options"]), row["truth_origin"] == "model")
-        self._ask(sha256s, row["problem"], asked)
+        by_model = row["truth_origin"] == "model"
+        question = _Question(row["sample_id"], row["problem_type"], _join_options(row["options"]), by_model)
+        self._index(sha256s, row["problem"], question)
 
-    def sample_for(self, draft: Draft, media: Sequence[Medium]) -> _Asked | None:
+    def sample_for(self, draft: Draft, media: Sequence[Medium]) -> _Question | None:
         """The sample with these media that the trace's prompt asks: all of its text, or its first lines.
 
         The lines behind the question are what a prompt template added: options, the format asked for. Of several
         samples, one whose options the prompt shows goes first, then one of the type that the answer's shape speaks
         for, then one whose answer is not itself a model's.
         """
-        sha256s, text = [medium.sha256 for medium in media], _plain(draft.problem)
+        sha256s, text = [medium.sha256 for medium in media], _plain_text(draft.problem)
         while text:
-            if found := self._asked.get(_key(sha256s, text)):
+            if found := self._questions.get(_key(sha256s, text)):
                 return max(
                     found,
                     key=lambda asked: (
@@ -164,9 +166,9 @@ class _Traces:
             text = text.rpartition("\n")[0].rstrip()
         return None
 
-    def enter(self, sample_id: str, trace: TraceDraft, teacher: str, origin: dict[str, Any]) -> dict[str, Any]:
+    def add(self, sample_id: str, trace: TraceDraft, teacher: str, origin: dict[str, Any]) -> dict[str, Any]:
         """The row of a new trace."""
-        attempt = self._note(sample_id, teacher, trace.response, origin["file"], origin["row"])
+        attempt = self._count(sample_id, teacher, trace.response, origin["file"], origin["row"])
         params = canonical_json(trace.params).decode()
         parts = split(trace.response)
         return {
@@ -183,7 +185,7 @@ class _Traces:
         }
 
 
-def _sample(draft: Draft, media: Sequence[Medium], file: str, split: str | None) -> dict[str, Any]:
+def _sample_row(draft: Draft, media: Sequence[Medium], file: str, split: str | None) -> dict[str, Any]:
     truth = orjson.dumps(draft.truth).decode() if draft.truth is not None else None
     answer = draft.answer if draft.answer is not None else truth
     sha256s = [medium.sha256 for medium in media]
@@ -214,11 +216,11 @@ def _rows(corpus: "Corpus", query: str) -> Any:
         yield from chunk
 
 
-def _plain(problem: str) -> str:
+def _plain_text(problem: str) -> str:
     return _PLACEHOLDER.sub("", problem).strip()
 
 
-def _joined(options: Sequence[str] | None) -> str | None:
+def _join_options(options: Sequence[str] | None) -> str | None:
     return "\n".join(options) if options else None
 
 

@@ -1,4 +1,4 @@
-"""What must hold of a draft before it may become a sample; each rule has a stable reason word.
+"""The rules that a draft must keep to become a sample; each has a stable reason word.
 
 malformed              the reader could not make a draft of it (its `field` says where)
 malformed_json, invalid_utf8, not_an_object      the file itself is broken there
@@ -17,47 +17,47 @@ from functools import lru_cache
 
 from corpus.errors import near
 from corpus.scores import Unparsed
-from corpus.sources import Draft, Rejected
+from corpus.sources import Draft, Reject
 from corpus.task import Task
 
 DATA_TYPES: dict[str, set[str]] = {"image": {"image"}, "video": {"video"}, "video-image": {"image", "video"}}
 _ANSWERS_REMEMBERED = 1 << 16
 
 
-def rejected(draft: Draft, field: str, reason: str, detail: str) -> Rejected:
-    """The draft set aside for a reason."""
-    return Rejected(row=draft.row, raw=draft.raw, share=draft.share, field=field, reason=reason, detail=detail)
+def reject(draft: Draft, field: str, reason: str, detail: str) -> Reject:
+    """The reject of a draft."""
+    return Reject(row=draft.row, raw=draft.raw, share=draft.share, field=field, reason=reason, detail=detail)
 
 
-def fault(draft: Draft, tasks: Mapping[str, Task]) -> Rejected | None:
-    """The first rule that a draft breaks, its media's own state aside; None where it may go on."""
+def broken_rule(draft: Draft, tasks: Mapping[str, Task]) -> Reject | None:
+    """A reject for the first rule that a draft breaks, the state of its media aside; None if it keeps them all."""
     if draft.problem_type not in tasks:
         detail = f"unknown problem_type '{draft.problem_type}'{near(draft.problem_type, tasks)}"
-        return rejected(draft, "problem_type", "unknown_problem_type", detail)
+        return reject(draft, "problem_type", "unknown_problem_type", detail)
     if draft.data_type not in DATA_TYPES:
         detail = f"unknown data_type '{draft.data_type}'{near(draft.data_type, DATA_TYPES)}"
-        return rejected(draft, "data_type", "unknown_data_type", detail)
+        return reject(draft, "data_type", "unknown_data_type", detail)
     kinds = {kind for kind, _ in draft.media}
     if kinds != DATA_TYPES[draft.data_type]:
         detail = f"data_type is '{draft.data_type}', the media are {', '.join(sorted(kinds)) or 'none'}"
-        return rejected(draft, "data_type", "data_type_mismatch", detail)
+        return reject(draft, "data_type", "data_type_mismatch", detail)
     if draft.placeholders:
         for kind in ("image", "video"):
-            told, given = draft.problem.count(f"<{kind}>"), sum(k == kind for k, _ in draft.media)
-            if told != given:
-                detail = f"the problem has {told} <{kind}> for {given} {kind}(s)"
-                return rejected(draft, "problem", "media_token_mismatch", detail)
+            named, given = draft.problem.count(f"<{kind}>"), sum(k == kind for k, _ in draft.media)
+            if named != given:
+                detail = f"the problem has {named} <{kind}> for {given} {kind}(s)"
+                return reject(draft, "problem", "media_token_mismatch", detail)
     if draft.answer is None:
         if draft.truth is None:
-            return rejected(draft, "answer", "answer_missing", "neither an answer nor a truth in its place")
-    elif reason := _unread(tasks[draft.problem_type], draft.answer, draft.data_type):
+            return reject(draft, "answer", "answer_missing", "neither an answer nor a truth in its place")
+    elif reason := _unreadable_reason(tasks[draft.problem_type], draft.answer, draft.data_type):
         detail = f"the task '{draft.problem_type}' cannot read this answer: {reason}"
-        return rejected(draft, "answer", "answer_unreadable", detail)
+        return reject(draft, "answer", "answer_unreadable", detail)
     return None
 
 
 @lru_cache(_ANSWERS_REMEMBERED)
-def _unread(task: Task, answer: str, data_type: str) -> str | None:
+def _unreadable_reason(task: Task, answer: str, data_type: str) -> str | None:
     try:
         task.parse(answer, data_type)
     except Unparsed as error:

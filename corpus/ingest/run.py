@@ -1,4 +1,4 @@
-"""The run of an ingest: batches read, measured while the one before is written, each one transaction."""
+"""One run of ingest: a transaction per batch, and media of the next batch measured while one is written."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ import orjson
 
 from corpus.errors import UsageError
 from corpus.ids import digest
-from corpus.ingest.drafts import MEDIUM_TIMEOUT_S, Looked, Source, drafts, look, measured
-from corpus.ingest.known import Entry, Ledger
+from corpus.ingest.drafts import MEDIUM_TIMEOUT_S, PendingDraft, Source, collect_media, prepare, read_drafts
+from corpus.ingest.known import Addition, KnownSamples
 from corpus.media import sha256_of
 from corpus.media.pool import MediaPool
 from corpus.progress import Bar, progress
-from corpus.sources import Draft, Rejected, reader
+from corpus.sources import Draft, Reject, reader
 
 if TYPE_CHECKING:
     from corpus.runs import Run
@@ -40,10 +40,10 @@ def ingest(
 ) -> Counter[str]:
     """Read `paths` into the corpus, and return what became of their records.
 
-    Without `media_root` it is the folder of each path. `split` is told by the file's name unless given, `teacher`
-    (of traces that come along) is `release:` and the file's name. The counts: `records` = `samples` added +
-    `attached` to a sample that was there + `known` already + `rejects`; `traces` and `rejects added` are rows written.
-    Raises UsageError for an unknown reader, OneThinkerError where a path is not there; a bad record raises nothing.
+    `media_root` defaults to the folder of each path, `split` to what the file's name says, `teacher` (of the traces in
+    the file) to `release:` and the file's name. The counts: `records` = `samples` added + `attached` to an existing
+    sample + `known` already + `rejects`; `traces` and `rejects added` are rows written.
+    Raises UsageError for an unknown reader, OneThinkerError if a path does not exist; a bad record becomes a reject.
     """
     read = reader(reader_name)
     if not paths:
@@ -62,12 +62,12 @@ def ingest(
         "teacher": teacher,
     }
     with corpus.run("ingest", config) as run, progress("ingest", limit) as bar:
-        ledger = Ledger(corpus)
+        known = KnownSamples(corpus)
         with MediaPool(corpus.media, known=corpus.root / KNOWN_MEDIA, timeout_s=timeout_s) as pool:
-            writer = _Writer(run, ledger, pool, reader_name, split, teacher, bar, _Expected(sources), limit)
-            stream = drafts(read, sources, limit)
-            ahead: list[Looked] = []
-            while batch := [look(source, told, pool) for source, told in islice(stream, batch_rows)]:
+            writer = _Writer(run, known, pool, reader_name, split, teacher, bar, _Expected(sources), limit)
+            stream = read_drafts(read, sources, limit)
+            ahead: list[PendingDraft] = []
+            while batch := [prepare(source, draft, pool) for source, draft in islice(stream, batch_rows)]:
                 # The media of this batch are being measured while the one before it is written.
                 writer.write(ahead)
                 ahead = batch
@@ -76,7 +76,7 @@ def ingest(
 
 
 class _Expected:
-    """How many records there will be, from the share of the bytes that the ones so far took."""
+    """An estimate of how many records there are, from the share of the bytes read so far."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self._before: dict[Source, int] = {}
@@ -87,8 +87,8 @@ class _Expected:
             total += self._size[source]
         self._total = total
 
-    def after(self, done: int, last: Looked) -> int | None:
-        share = last.told.share
+    def after(self, done: int, last: PendingDraft) -> int | None:
+        share = last.draft.share
         if share is None or not self._total:
             return None
         read = self._before[last.source] + share * self._size[last.source]
@@ -98,7 +98,7 @@ class _Expected:
 @dataclass(slots=True)
 class _Writer:
     run: "Run"
-    ledger: Ledger
+    known: KnownSamples
     pool: MediaPool
     reader: str
     split: str | None
@@ -107,23 +107,23 @@ class _Writer:
     expected: _Expected
     limit: int | None
 
-    def write(self, batch: Sequence[Looked]) -> None:
-        """Settle a batch and write it, all of it or nothing."""
+    def write(self, batch: Sequence[PendingDraft]) -> None:
+        """Write a batch in one transaction."""
         if not batch:
             return
         counts: Counter[str] = Counter(records=len(batch))
         samples, traces, rejects = [], [], []
-        for looked in batch:
-            entry = self._settled(looked)
-            if isinstance(entry, Rejected):
-                rejects.append(_reject(entry, self.reader, looked.source.file))
-                counts[f"rejects: {entry.reason}"] += 1
+        for pending in batch:
+            outcome = self._settle(pending)
+            if isinstance(outcome, Reject):
+                rejects.append(_reject_row(outcome, self.reader, pending.source.file))
+                counts[f"rejects: {outcome.reason}"] += 1
                 continue
-            if entry.sample:
-                samples.append(entry.sample)
-            if entry.trace:
-                traces.append(entry.trace)
-                counts["attached"] += entry.sample is None
+            if outcome.sample:
+                samples.append(outcome.sample)
+            if outcome.trace:
+                traces.append(outcome.trace)
+                counts["attached"] += outcome.sample is None
         with self.run.transaction(f"ingest {len(batch)} records") as tx:
             counts["samples"] = tx.append("samples", samples)
             counts["traces"] = tx.append("traces", traces)
@@ -134,32 +134,32 @@ class _Writer:
         self.pool.remember()
         self._show(counts, batch)
 
-    def _settled(self, looked: Looked) -> Entry | Rejected:
-        media = measured(looked, self.pool)
-        if isinstance(media, Rejected):
+    def _settle(self, pending: PendingDraft) -> Addition | Reject:
+        media = collect_media(pending, self.pool)
+        if isinstance(media, Reject):
             return media
-        told, source = looked.told, looked.source
-        assert isinstance(told, Draft)
-        split = self.split or source.split or told.split
+        draft, source = pending.draft, pending.source
+        assert isinstance(draft, Draft)
+        split = self.split or source.split or draft.split
         teacher = self.teacher or f"release:{source.stem}"
-        return self.ledger.enter(told, media, file=source.file, split=split, teacher=teacher)
+        return self.known.add(draft, media, file=source.file, split=split, teacher=teacher)
 
-    def _show(self, counts: Counter[str], batch: Sequence[Looked]) -> None:
+    def _show(self, counts: Counter[str], batch: Sequence[PendingDraft]) -> None:
         shown = {name: counts[name] for name in ("samples", "traces", "known", "rejects") if counts[name]}
         if expected := self.expected.after(self.run.counts["records"], batch[-1]):
             self.bar.total = min(expected, self.limit or expected)
         self.bar.advance(len(batch), **shown)
 
 
-def _reject(told: Rejected, reader_name: str, file: str) -> dict[str, Any]:
-    raw = told.raw if isinstance(told.raw, str) else orjson.dumps(told.raw, default=str).decode()
+def _reject_row(reject: Reject, reader_name: str, file: str) -> dict[str, Any]:
+    raw = reject.raw if isinstance(reject.raw, str) else orjson.dumps(reject.raw, default=str).decode()
     return {
-        "reject_id": digest("reject", reader_name, file, told.row, told.field, told.reason, raw),
+        "reject_id": digest("reject", reader_name, file, reject.row, reject.field, reject.reason, raw),
         "reader": reader_name,
         "file": file,
-        "row": told.row,
-        "field": told.field,
-        "reason": told.reason,
-        "detail": told.detail,
+        "row": reject.row,
+        "field": reject.field,
+        "reason": reject.reason,
+        "detail": reject.detail,
         "raw": raw,
     }

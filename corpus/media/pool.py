@@ -1,7 +1,7 @@
-"""Many media measured and stored at once, by worker processes that are killed when a decoder hangs or crashes.
+"""Media measured and stored in parallel, by worker processes that are killed when a decoder hangs or crashes.
 
-What was measured before is not measured again: within a run a path is looked at once, and across runs a file of the
-same path, size and change time is known from a small SQLite file beside the media.
+A file is measured once: within a run by its path, across runs by path, size and change time in a small SQLite file
+beside the media.
 """
 
 import os
@@ -25,10 +25,10 @@ _REMEMBERED_IN_MEMORY = 100_000
 
 
 class MediaPool:
-    """Workers that turn paths into `Medium` rows: stored when there is a store, else only decoded.
+    """Workers that turn paths into `Medium` rows, and store the files if there is a store.
 
-    `submit` returns at once, `outcome` waits. `timeout_s` is for one medium; one that takes longer is
-    `media_timeout`, and its worker is replaced.
+    `submit` returns at once, `outcome` waits. A medium that takes longer than `timeout_s` is `media_timeout`, and its
+    worker is replaced.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class MediaPool:
         self._room = threading.BoundedSemaphore(self._workers * _IN_FLIGHT_PER_WORKER)
 
     def find(self, root: Path, path: str) -> str:
-        """`corpus.media.inside`, each path looked up once; raises MediaError as it does."""
+        """`corpus.media.inside` with a cache. Raises MediaError as it does."""
         key = (root, path)
         found = self._found.get(key)
         if found is None:
@@ -58,7 +58,7 @@ class MediaPool:
         return found
 
     def submit(self, path: str | Path, kind: str) -> None:
-        """Begin to look at a file, unless that was asked before; waits only while far too many are under way."""
+        """Start to measure a file, unless that was done before; blocks while too many are in flight."""
         key = (str(path), kind)
         if key in self._futures:
             return
@@ -72,37 +72,37 @@ class MediaPool:
             self._pool = ProcessPool(self._workers, initializer=end_with_parent, context=Spawned())
         self._room.acquire()
         root = self._store.root if self._store else None
-        future = self._pool.schedule(_look, args=(root, *key), timeout=self._timeout_s)
+        future = self._pool.schedule(_measure, args=(root, *key), timeout=self._timeout_s)
         future.add_done_callback(lambda _: self._room.release())
         self._futures[key] = future
 
     def outcome(self, path: str | Path, kind: str) -> Outcome:
-        """What the file is, or why it cannot be used; raises what is no fault of the file, such as a full disk."""
+        """The measured file, or why it cannot be used; raises errors that are not the file's, such as a full disk."""
         key = (str(path), kind)
         if key not in self._futures:
             self.submit(path, kind)
         found = self._futures[key]
         if isinstance(found, Future):
-            found = self._futures[key] = self._settled(found)
+            found = self._futures[key] = self._wait(found)
             if self._known and isinstance(found, Medium):
                 self._known.put(path, found)
         return found
 
-    def _settled(self, future: "Future[Any]") -> Outcome:
+    def _wait(self, future: "Future[Any]") -> Outcome:
         try:
-            told = future.result()
+            outcome: Outcome = future.result()
         except FutureTimeoutError:
             return MediaError("media_timeout", f"decoding took longer than {self._timeout_s:g} s")
         except ProcessExpired as error:
             return MediaError("media_unreadable", f"its decoder crashed (exit code {error.exitcode})")
-        return MediaError(*told) if isinstance(told, tuple) else told
+        return outcome
 
     def remember(self) -> None:
-        """Keep what was measured so far for the next run; a lost note costs time, never a row."""
+        """Save what was measured so far for the next run."""
         if self._known:
             self._known.save()
-            if len(self._futures) > _REMEMBERED_IN_MEMORY:  # the file has them; failures are in no file
-                self._futures = {key: told for key, told in self._futures.items() if not isinstance(told, Medium)}
+            if len(self._futures) > _REMEMBERED_IN_MEMORY:  # the file has these; errors are only here
+                self._futures = {key: found for key, found in self._futures.items() if not isinstance(found, Medium)}
 
     def __enter__(self) -> "MediaPool":
         return self
@@ -116,16 +116,16 @@ class MediaPool:
             self._known.close()
 
 
-def _look(root: str | None, path: str, kind: str) -> Medium | tuple[str, str]:
-    """In the worker: the medium, or the error's reason and detail (exceptions of ours need not survive pickling)."""
+def _measure(root: str | None, path: str, kind: str) -> Outcome:
+    """In the worker: the medium, or why it cannot be used."""
     try:
         return MediaStore(root).add(path, kind) if root is not None else probe(path, kind)
     except MediaError as error:
-        return error.reason, error.detail
+        return error
 
 
 class _Known:
-    """What files were measured to be, by path, size and change time."""
+    """Measured files by path, size and change time."""
 
     def __init__(self, file: Path) -> None:
         self._new: dict[tuple[str, str], tuple[Any, ...]] = {}

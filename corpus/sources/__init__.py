@@ -2,7 +2,7 @@
 
 A reader is a module with a docstring and one function:
 
-    def read(path: str) -> Iterator[Draft | Rejected]
+    def read(path: str) -> Iterator[Draft | Reject]
 
 `path` is the annotation file or folder that the person named; a reader yields its records in order, as drafts of
 samples or as rejections, and holds only one at a time. It tells what the source says and decides nothing else: paths
@@ -55,7 +55,7 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
+class Reject:
     """A record that gives no sample: the field at fault, a stable reason word, a sentence, and the record itself."""
 
     row: int
@@ -69,7 +69,7 @@ class Rejected:
 class Reader(Protocol):
     """What a file of this folder is."""
 
-    def read(self, path: str) -> Iterator[Draft | Rejected]:
+    def read(self, path: str) -> Iterator[Draft | Reject]:
         """The records of the file or folder at `path`, in order."""
 
 

@@ -1,12 +1,13 @@
 """OneThinker's released JSON: RL training, SFT (sharegpt messages) and evaluation files, lists or JSONL.
 
-Layout    told for each record: `messages` is SFT, `path` is evaluation (and Video-R1), `images`/`videos` is RL
+Layout    `messages` makes a record SFT, `path` evaluation (or Video-R1), `images`/`videos` RL
 Answer    `answer` or `solution`, out of its <answer> tags; in SFT, that of the last assistant turn
 Masks     an evaluation file's `segmentation_output`, `resolution` and `fps` become the sample's truth
 
-Read less strictly than written down, because the files hold it or are said to: a box wrapped in a list of its own
-and boxes listed second by second are unwrapped into the forms that the tasks have (the released text stays in the
-truth, under `as_released`); `data_type` in any case and with spaces around, as the released trainer takes it.
+The reader is more lenient than the published format, because released files are: it unwraps a box in a list of its own
+and boxes listed second by second into the forms that the tasks have, strips white space around an answer, and takes
+`data_type` in any case and with spaces around, as the released trainer does. An answer that is changed on the way stays
+verbatim in the truth, under `as_released`.
 """
 
 import re
@@ -17,8 +18,8 @@ from typing import Any
 import orjson
 
 from corpus.json_stream import Broken, Row, rows
-from corpus.response import ANSWER, THINK, block
-from corpus.sources import Draft, Rejected, TraceDraft
+from corpus.response import ANSWER, END_ANSWER, THINK, block
+from corpus.sources import Draft, Reject, TraceDraft
 
 _ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
 _VIDEO_SUFFIXES = {".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".flv", ".wmv", ".mpg", ".mpeg", ".ts", ".gif"}
@@ -31,17 +32,17 @@ class _MalformedError(Exception):
         self.field, self.detail = field, detail
 
 
-def read(path: str) -> Iterator[Draft | Rejected]:
+def read(path: str) -> Iterator[Draft | Reject]:
     """The records of one file, in order; what is not an object or lacks a field is a rejection with its reason."""
     name = PurePosixPath(path).name.split(".")[0]
     for row in rows(path):
         if isinstance(row, Broken):
-            yield Rejected(row=row.row, reason=row.reason, detail=row.detail, raw=row.raw)
+            yield Reject(row=row.row, reason=row.reason, detail=row.detail, raw=row.raw)
             continue
         try:
             yield _sft(row, name) if {"messages", "conversations"} & row.value.keys() else _question(row, name)
         except _MalformedError as error:
-            yield Rejected(
+            yield Reject(
                 row=row.row,
                 field=error.field,
                 reason="malformed",
@@ -61,10 +62,11 @@ def _question(row: Row, name: str) -> Draft:
     truth = _masks(value)
     key = "solution" if "solution" in value and "answer" not in value else "answer"
     text = _text(value, key, may_be_empty=truth is not None)
-    released = block(text) or ("" if ANSWER in text else text.strip())
-    if not released and truth is None:
+    stripped = block(text) or ("" if ANSWER in text else text.strip())
+    if not stripped and truth is None:
         raise _MalformedError(key, "there is nothing in the answer")
-    answer = _in_our_form(released)
+    answer = _in_our_form(stripped)
+    released = _released_answer(text)
     if answer != released:
         truth = {**(truth or {}), "as_released": released}
     return Draft(
@@ -83,6 +85,12 @@ def _question(row: Row, name: str) -> Draft:
         key=_key(value),
         trace=_process(value, text),
     )
+
+
+def _released_answer(text: str) -> str:
+    """An answer field verbatim, without the tags if it is one answer block and nothing else."""
+    body = text.removeprefix(ANSWER).removesuffix(END_ANSWER)
+    return body if text == f"{ANSWER}{body}{END_ANSWER}" and END_ANSWER not in body else text
 
 
 def _process(value: dict[str, Any], solution: str) -> TraceDraft | None:
@@ -207,13 +215,13 @@ def _turns(value: dict[str, Any]) -> list[tuple[str, str]]:
     turns = value[field]
     if not isinstance(turns, list) or not turns or not all(isinstance(turn, dict) for turn in turns):
         raise _MalformedError(field, f"`{field}` is not a list of turns")
-    told = []
+    found = []
     for turn in turns:
         role, text = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
         if role not in _ROLES or not isinstance(text, str):
             raise _MalformedError(field, f"a turn of role {role!r} with {type(text).__name__} as its content")
-        told.append((_ROLES[role], text))
-    return told
+        found.append((_ROLES[role], text))
+    return found
 
 
 # Which keys an answer's object has says which task it answers; a later row of the table is more particular.
@@ -230,7 +238,7 @@ def problem_type_of(answer: str) -> str:
     """The problem type that an answer's shape speaks for, where its record names none.
 
     Objects by their keys, one capital letter is multiple choice, a number is numerical, LaTeX is math, all else
-    open-ended. What looks alike cannot be told apart: regression comes out numerical, OCR open-ended.
+    open-ended. The shape cannot tell regression from numerical or OCR from open-ended: they come out as the latter.
     """
     if answer.startswith("{"):
         try:

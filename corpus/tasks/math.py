@@ -7,7 +7,7 @@ Reward   1 where it is equivalent to the truth, else 0
 import numpy as np
 
 from corpus.answers.equivalence import released_math_equal
-from corpus.answers.expressions import Expression, compared, expression
+from corpus.answers.expressions import Expression, compare, parse_expression
 from corpus.scores import Batch, Scores
 from corpus.task import QA, Example, Task
 
@@ -30,7 +30,7 @@ class Math(Task):
 
     def read(self, text: str, data_type: str) -> Expression:
         """The expression, tidied; what it means is looked at only beside the truth."""
-        return expression(text)
+        return parse_expression(text)
 
     def paper(self, batch: Batch) -> Scores:
         """math-verify's verdict."""
@@ -45,5 +45,5 @@ class Math(Task):
         read = self.readings(batch)
         equal = np.zeros(len(read.rows))
         for row, (answer, truth) in enumerate(zip(read.answers, read.truths, strict=True)):
-            equal[row], read.reasons[read.rows[row]] = compared(answer, truth)
+            equal[row], read.reasons[read.rows[row]] = compare(answer, truth)
         return read.scores(equal)

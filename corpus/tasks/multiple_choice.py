@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from corpus.answers.equivalence import released_choice_equal
-from corpus.answers.overlap import normalised
+from corpus.answers.overlap import normalise
 from corpus.scores import TRUTH_UNREADABLE, Batch, Scores, Unparsed
 from corpus.task import QA, Example, Task
 
@@ -94,7 +94,7 @@ def _chosen(text: str, options: Texts) -> str:
     written = text.strip()
     if wrapped := _WRAPPED.fullmatch(written):
         written = wrapped[1].strip()
-    text = normalised(written)
+    text = normalise(written)
     if not text:
         raise Unparsed("empty_answer")
     letter = _LETTER.fullmatch(text)
@@ -129,7 +129,7 @@ def _joined(written: str) -> str:
 @lru_cache(maxsize=20_000)
 def _texts(options: tuple[str, ...]) -> dict[str, str]:
     """Each option's text by its letter: the letter that it is written with, or else its place in the list."""
-    plain: Sequence[str] = [normalised(option) for option in options]
+    plain: Sequence[str] = [normalise(option) for option in options]
     letters = [chr(ord("a") + place) for place in range(len(plain))]
     marked = [_LETTER_AND_TEXT.fullmatch(option) for option in plain]
     if all(found is not None and found[1] == letter for found, letter in zip(marked, letters, strict=True)):

@@ -6,7 +6,7 @@ Reward   1 − word error rate, floored at 0
 
 import numpy as np
 
-from corpus.answers.overlap import edit_error, plain_text, released_word_errors, words
+from corpus.answers.overlap import edit_error, read_text, released_word_errors, words
 from corpus.scores import Batch, Scores
 from corpus.task import QA, Example, Task
 
@@ -29,7 +29,7 @@ class Ocr(Task):
 
     def read(self, text: str, data_type: str) -> str:
         """The text, normalised."""
-        return plain_text(text)
+        return read_text(text)
 
     def paper(self, batch: Batch) -> Scores:
         """1 − word error rate over white space."""

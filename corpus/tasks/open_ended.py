@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from corpus.answers.overlap import counted_words, plain_text, rouge, rouge_of_tokens, words
+from corpus.answers.overlap import count_words, read_text, rouge, rouge_of_tokens, words
 from corpus.scores import Batch, Scores
 from corpus.task import QA, Example, Task, modality
 
@@ -34,8 +34,8 @@ _EMPTY_TEXT = """
 @cache
 def _stemmed() -> tuple[frozenset[str], frozenset[str]]:
     """(negations, words without content) as they come out of the stemmer."""
-    negations = counted_words(" ".join(_NEGATIONS))[1]
-    return frozenset(negations), frozenset(counted_words(_EMPTY_TEXT)[1]) | frozenset(negations)
+    negations = count_words(" ".join(_NEGATIONS))[1]
+    return frozenset(negations), frozenset(count_words(_EMPTY_TEXT)[1]) | frozenset(negations)
 
 
 class OpenEnded(Task):
@@ -59,7 +59,7 @@ class OpenEnded(Task):
 
     def read(self, text: str, data_type: str) -> str:
         """The text, normalised."""
-        return plain_text(text)
+        return read_text(text)
 
     def paper(self, batch: Batch) -> Scores:
         """The mean of three ROUGE F-measures, as rouge-score gives them."""
@@ -80,7 +80,7 @@ class OpenEnded(Task):
 
 
 def _profile(text: str) -> tuple[Any, frozenset[str], int]:
-    counted = counted_words(text)
+    counted = count_words(text)
     present = counted[1]
     turning, empty = _stemmed()
     negations = sum(present[word] for word in turning & present.keys())

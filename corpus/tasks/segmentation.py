@@ -17,7 +17,7 @@ from corpus.answers.json_answers import (
     floats,
     objects,
     points,
-    stacked,
+    stack_rows,
     strict_box,
     strict_object,
     strict_points,
@@ -52,7 +52,7 @@ _EXAMPLE = (
 )
 
 
-class Prompt(BaseModel):
+class MaskPrompt(BaseModel):
     """A box, three points on the object and three beside it, 0–1000; for a video the second they are for."""
 
     boxes: tuple[float, float, float, float]
@@ -68,7 +68,7 @@ class Segmentation(JsonTask):
     families = ("image segmentation", "video segmentation")
     ask = _ASK.replace("{time}", "")
     reply_example = "{" + _EXAMPLE
-    Answer = Prompt
+    Answer = MaskPrompt
     examples = (
         Example(
             {"boxes": [0, 0, 9, 9], "positive_points": [[1, 1], [2, 2], [3, 3]], "negative_points": [[20, 20]] * 3},
@@ -108,12 +108,12 @@ class Segmentation(JsonTask):
         """A box, six points and perhaps a moment."""
         return BOX + POINT * 6 + MOMENT * (count - 16)
 
-    def parse(self, text: str, data_type: str = "image") -> Prompt:
+    def parse(self, text: str, data_type: str = "image") -> MaskPrompt:
         """The box, the points and the time that a body text holds. Raises Unparsed."""
         row = self.read(text, data_type)
         pairs = [(row[place], row[place + 1]) for place in range(4, 16, 2)]
         time = row[16] if len(row) > 16 else None
-        return Prompt(boxes=tuple(row[:4]), positive_points=pairs[:3], negative_points=pairs[3:], time=time)
+        return MaskPrompt(boxes=tuple(row[:4]), positive_points=pairs[:3], negative_points=pairs[3:], time=time)
 
     def paper_of_proper(self, answers: Any, truths: Any, data_types: Any) -> tuple[Floats, Floats]:
         """Distances to the annotator's own points; 0.5 of structure for images and videos."""
@@ -170,7 +170,7 @@ class Segmentation(JsonTask):
             judged_by_mask=np.array([float(mask is not None) for mask in masks]),
         )
 
-    def draw(self, canvas: Canvas, answer: Prompt) -> None:
+    def draw(self, canvas: Canvas, answer: MaskPrompt) -> None:
         """The box, the points with plus and minus, and the moment on the timeline strip."""
         canvas.box(answer.boxes, at_s=answer.time)
         for point in answer.positive_points:
@@ -192,7 +192,7 @@ def _released_kind(data_type: str) -> str:
 
 def _columns(found: list[dict[str, Any]], true: list[dict[str, Any]], key: str, shape: tuple[int, ...]) -> Any:
     read = points if shape == (3, 2) else lambda value: floats(value, *shape)
-    return tuple(stacked([read(row.get(key)) for row in rows], shape) for rows in (found, true))
+    return tuple(stack_rows([read(row.get(key)) for row in rows], shape) for rows in (found, true))
 
 
 def _released_closeness(a: Floats, b: Floats) -> tuple[Floats, Any]:

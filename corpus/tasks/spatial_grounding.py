@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from corpus.answers.geometry import above_chance, box_iou
-from corpus.answers.json_answers import floats, objects, stacked, strict_box, strict_object
+from corpus.answers.json_answers import floats, objects, stack_rows, strict_box, strict_object
 from corpus.answers.layouts import BOX
 from corpus.canvas import Canvas
 from corpus.json_task import JsonTask, table
@@ -68,9 +68,9 @@ class SpatialGrounding(JsonTask):
 
     def paper_of_any(self, batch: Batch) -> Scores:
         """Box IoU of any four numbers; 0.5 of structure for any four numbers."""
-        boxes, there = stacked([floats(found.get("boxes"), 4) for found in objects(batch.answers)], (4,))
+        boxes, there = stack_rows([floats(found.get("boxes"), 4) for found in objects(batch.answers)], (4,))
         truths = objects(batch.truths, repeat=True)
-        true_boxes, known = stacked([floats(found.get("boxes"), 4) for found in truths], (4,))
+        true_boxes, known = stack_rows([floats(found.get("boxes"), 4) for found in truths], (4,))
         return Scores(np.where(there & known, box_iou(boxes, true_boxes), 0.0), np.where(there, 0.5, 0.0))
 
     def strict(self, batch: Batch) -> Scores:

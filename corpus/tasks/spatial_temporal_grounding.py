@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from corpus.answers.geometry import above_chance, box_iou, row_means, span_iou
-from corpus.answers.json_answers import floats, objects, stacked, strict_object, strict_span
+from corpus.answers.json_answers import floats, objects, stack_rows, strict_object, strict_span
 from corpus.answers.layouts import SECOND, SPAN
 from corpus.answers.tracks import Tracks, by_number, pair_boxes, shared_keys, strict_boxes, track_structure
 from corpus.canvas import Canvas
@@ -87,8 +87,8 @@ class SpatialTemporalGrounding(JsonTask):
     def paper_of_any(self, batch: Batch) -> Scores:
         """Half span IoU, half mean box IoU over the keys that both have, so that a missing second costs nothing."""
         found, true = objects(batch.answers), objects(batch.truths, repeat=True)
-        spans, there = stacked([floats(answer.get("time"), 2) for answer in found], (2,))
-        true_spans, known = stacked([floats(truth.get("time"), 2) for truth in true], (2,))
+        spans, there = stack_rows([floats(answer.get("time"), 2) for answer in found], (2,))
+        true_spans, known = stack_rows([floats(truth.get("time"), 2) for truth in true], (2,))
         tiou = np.where(there & known, span_iou(spans, true_spans), 0.0)
         structure = np.array([tube_structure(answer) for answer in found]) + shared_keys(found, true)
         return Scores(0.5 * tiou + 0.5 * mean_over_shared(found, true), structure)
@@ -137,6 +137,6 @@ def mean_over_shared(answers: list[dict[str, Any]], truths: list[dict[str, Any]]
             rows += [row] * len(shared)
             boxes += [floats(mine[key], 4) for key in shared]
             true_boxes += [floats(theirs[key], 4) for key in shared]
-    (a, there), (b, known) = stacked(boxes, (4,)), stacked(true_boxes, (4,))
+    (a, there), (b, known) = stack_rows(boxes, (4,)), stack_rows(true_boxes, (4,))
     overlaps = np.where(there & known, box_iou(a, b), 0.0)
     return row_means(overlaps, np.array(rows, dtype=np.intp), len(answers))

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from corpus.answers.geometry import above_chance, span_iou
-from corpus.answers.json_answers import floats, objects, stacked, strict_object, strict_span
+from corpus.answers.json_answers import floats, objects, stack_rows, strict_object, strict_span
 from corpus.answers.layouts import SPAN
 from corpus.canvas import Canvas
 from corpus.json_task import JsonTask, table
@@ -62,9 +62,9 @@ class TemporalGrounding(JsonTask):
 
     def paper_of_any(self, batch: Batch) -> Scores:
         """Span IoU of any two numbers; 0.5 of structure for any two numbers."""
-        spans, there = stacked([floats(found.get("time"), 2) for found in objects(batch.answers)], (2,))
+        spans, there = stack_rows([floats(found.get("time"), 2) for found in objects(batch.answers)], (2,))
         truths = objects(batch.truths, repeat=True)
-        true_spans, known = stacked([floats(found.get("time"), 2) for found in truths], (2,))
+        true_spans, known = stack_rows([floats(found.get("time"), 2) for found in truths], (2,))
         return Scores(np.where(there & known, span_iou(spans, true_spans), 0.0), np.where(there, 0.5, 0.0))
 
     def strict(self, batch: Batch) -> Scores:

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from corpus.answers.geometry import above_chance, box_iou, row_means
-from corpus.answers.json_answers import floats, objects, stacked, strict_object
+from corpus.answers.json_answers import floats, objects, stack_rows, strict_object
 from corpus.answers.layouts import FRAME
 from corpus.answers.tracks import Tracks, by_number, pair_boxes, shared_keys, strict_boxes, track_structure
 from corpus.canvas import Canvas
@@ -123,6 +123,6 @@ def mean_over_truth(answers: list[dict[str, Any]], truths: list[dict[str, Any]])
             rows += [row] * len(theirs)
             boxes += [floats(mine.get(key), 4) for key in theirs]
             true_boxes += [floats(box, 4) for box in theirs.values()]
-    (a, there), (b, known) = stacked(boxes, (4,)), stacked(true_boxes, (4,))
+    (a, there), (b, known) = stack_rows(boxes, (4,)), stack_rows(true_boxes, (4,))
     overlaps = np.where(there & known, box_iou(a, b), 0.0)
     return row_means(overlaps, np.array(rows, dtype=np.intp), len(answers))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from corpus.answers.layouts import BOX, SPAN, Reader
+from corpus.answers.layouts import BOX, SPAN, LayoutReader
 from corpus.scores import Unparsed
 from corpus.scoring import score, table_of
 from corpus.tasks import task
@@ -136,7 +136,7 @@ def test_scores_are_the_same_without_it(name: str, data_type: str, profile: str,
     ]
     found = score(table_of(rows), profile)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Reader, "read_alike", lambda reader, texts: [None] * len(texts))
+        patch.setattr(LayoutReader, "read_alike", lambda reader, texts: [None] * len(texts))
         expected = score(table_of(rows), profile)
     assert str(found.to_pylist()) == str(expected.to_pylist())  # as text, since a NaN is not equal to itself
 
@@ -149,12 +149,12 @@ def parsed(text: str) -> list[float]:
 @example(values=[(604_799, "999999999"), (0, "1"), (3, "100000000"), (3, "000000001")])
 def test_decimals_are_exact(values: list[tuple[int, str]]):
     texts = [f"[{start}.{part}, 604799.999999999]" for start, part in values]
-    found = Reader(parsed, lambda count: "t" * count).read_alike(texts)
+    found = LayoutReader(parsed, lambda count: "t" * count).read_alike(texts)
     assert [one.tolist() for one in found] == [parsed(text) for text in texts]
 
 
 def test_only_what_is_like_another_is_read():
-    reader = Reader(parsed, lambda count: BOX)
+    reader = LayoutReader(parsed, lambda count: BOX)
     assert reader.read_alike(["[1, 2, 3, 4]", None, ""]) == [None] * 3
     good, other, *odd = reader.read_alike(
         ["[5, 6, 70, 80]", "[1, 2, 3, 4]", "[5, 6, 70, 1001]", "[70, 6, 5, 80]", "[5, 6, 070, 80]", "[5, 6 70, 80]", ""]
@@ -170,7 +170,7 @@ def test_what_was_refused_once_is_not_tried_again():
         tried.append(text)
         raise ValueError
 
-    reader = Reader(refusing, lambda count: SPAN)
+    reader = LayoutReader(refusing, lambda count: SPAN)
     for _ in range(5):
         assert reader.read_alike(["[1, 2?"] * 3) == [None] * 3
     assert tried == ["[1, 2?"]

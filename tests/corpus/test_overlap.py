@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rouge_score import rouge_scorer
 
 from corpus.answers.equivalence import released_choice_equal, released_math_equal
-from corpus.answers.overlap import edit_error, normalised, released_word_errors, rouge, words
+from corpus.answers.overlap import edit_error, normalise, released_word_errors, rouge, words
 
 SCORER = rouge_scorer.RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True)
 VOCABULARY = [
@@ -57,7 +57,7 @@ def test_word_errors_equal_the_table_of_edits(truth: list[str], answer: list[str
 
 
 def test_words_in_any_script():
-    assert words(normalised("Don't STOP,  ｎｏｗ!")) == ["don't", "stop", "now"]
+    assert words(normalise("Don't STOP,  ｎｏｗ!")) == ["don't", "stop", "now"]
     assert words("一只cat在跑") == ["一", "只", "cat", "在", "跑"]
     assert words("сегодня хорошо") == ["сегодня", "хорошо"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from corpus.errors import UsageError
 from corpus.json_stream import Broken, Row, rows
-from corpus.sources import Draft, Rejected, reader, readers
+from corpus.sources import Draft, Reject, reader, readers
 from corpus.sources.onethinker import problem_type_of, read
 
 RL = {
@@ -44,7 +44,7 @@ SFT = {
 RLE = {"size": [4, 4], "counts": "04"}
 
 
-def one(tmp_path: Path, record: object) -> Draft | Rejected:
+def one(tmp_path: Path, record: object) -> Draft | Reject:
     path = tmp_path / "some_file.jsonl"
     path.write_text(json.dumps(record) + "\n")
     [told] = read(str(path))
@@ -142,8 +142,14 @@ def test_video_masks_become_the_truth_with_their_rate(tmp_path):
     [
         ({"data_type": " Image "}, {"data_type": "image"}),  # the released trainer strips and lowers it
         ({"problem_type": "Spatial Grounding "}, {"problem_type": "Spatial Grounding "}),  # but looks this one up
-        ({"answer": "  plain  "}, {"answer": "plain"}),
-        ({"answer": "<answer>a</answer> <answer>b</answer>"}, {"answer": "a"}),
+        ({"answer": "plain"}, {"answer": "plain", "truth": None}),
+        ({"answer": "  plain  "}, {"answer": "plain", "truth": {"as_released": "  plain  "}}),
+        ({"answer": "<answer>\na</answer>"}, {"answer": "a", "truth": {"as_released": "\na"}}),
+        ({"answer": "<answer>a</answer>\n"}, {"answer": "a", "truth": {"as_released": "<answer>a</answer>\n"}}),
+        (
+            {"answer": "<answer>a</answer> <answer>b</answer>"},
+            {"answer": "a", "truth": {"as_released": "<answer>a</answer> <answer>b</answer>"}},
+        ),
         ({"options": ["A. x", "B. y"]}, {"options": ("A. x", "B. y")}),
         ({"options": None}, {"options": None}),
         ({"problem_id": None}, {"key": None}),
@@ -205,7 +211,7 @@ def test_what_is_tolerated(tmp_path, change, expected):
 )
 def test_a_malformed_record_names_the_field_and_keeps_the_record(tmp_path, record, field):
     told = one(tmp_path, record)
-    assert isinstance(told, Rejected)
+    assert isinstance(told, Reject)
     assert (told.reason, told.field, told.row, told.raw) == ("malformed", field, 1, record)
     assert told.detail
 
