@@ -29,7 +29,7 @@ def report(
     profile
         Whose verdicts, where no run is named.
     """
-    from onethinker.report import write
+    from onethinker.report_page import write
 
     with Corpus.open(corpus) as opened:
         done = write(opened, out, run=run, profile=profile)

@@ -1,14 +1,13 @@
-"""The demo's page: one self-contained HTML file that shows what a run of the pipeline did, with samples drawn."""
+"""The demo's page: one self-contained HTML file with the numbers of a pipeline run and some of its samples."""
 
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from corpus import Corpus
 from corpus.code_version import code_version
 from corpus.snapshots import Snapshot
-from onethinker.pictures import drawn
+from onethinker.html_page import fetch_rows, write_page
+from onethinker.sample_images import draw_sample
 
 SHOWN_PER_TASK = 2  # kept ones, and as many dropped ones
 
@@ -51,59 +50,38 @@ FOLLOWED = """select * from provenance where profile = $profile and snapshots is
 
 
 def write(corpus: Corpus, snapshot: Snapshot, path: Path, *, seconds: dict[str, float], curves: str = "") -> None:
-    """Write the page for `snapshot` to `path`; `seconds` says how long each step of the run took.
+    """Write the page for `snapshot` to `path`.
 
-    `curves` is HTML with the curves of a model trained on it, where one was.
+    `seconds` maps each step of the run to its duration; `curves` is HTML with the training curves, if any.
     """
     profile = snapshot.manifest["profile"]
+    params = {"name": snapshot.name, "version": snapshot.version, "profile": profile, "shown": SHOWN_PER_TASK}
 
-    def ask(query: str, **params: Any) -> list[dict[str, Any]]:
-        named = {"name": snapshot.name, "version": snapshot.version, "profile": profile, **params}
-        used = {key: value for key, value in named.items() if f"${key}" in query}
-        rows: list[dict[str, Any]] = corpus.sql(query, used).to_arrow_table().to_pylist()
-        return rows
+    def fetch(query: str) -> list[dict[str, Any]]:
+        return fetch_rows(corpus, query, params)
 
-    shown = ask(SHOWN, shown=SHOWN_PER_TASK)
+    shown = fetch(SHOWN)
     for row in shown:
-        row["pictures"] = drawn(corpus.media, row, row["given"])
+        row["pictures"] = draw_sample(corpus.media, row, row["given"])
         row["components"] = dict(row["components"] or [])
-    page = environment().get_template("demo.html")
-    html = page.render(
+    write_page(
+        path,
+        "demo.html",
         snapshot=snapshot,
         profile=profile,
-        tasks=ask(BY_TASK),
-        teachers=ask(BY_TEACHER),
-        rewards=_histogram(ask(REWARDS)),
-        drops=ask(DROPS),
-        rejects=ask("select reason, count(*) as records from rejects group by 1 order by 2 desc"),
+        tasks=fetch(BY_TASK),
+        teachers=fetch(BY_TEACHER),
+        rewards=_histogram(fetch(REWARDS)),
+        drops=fetch(DROPS),
+        rejects=fetch("select reason, count(*) as records from rejects group by 1 order by 2 desc"),
         shown=shown,
-        followed=ask(FOLLOWED),
+        followed=fetch(FOLLOWED),
         seconds=seconds,
         curves=curves,
         code_version=code_version(),
     )
-    making = path.with_suffix(".making")
-    making.write_text(html, encoding="utf-8")
-    making.replace(path)
 
 
 def _histogram(rows: list[dict[str, Any]]) -> list[int]:
     counts = {row["tenth"]: row["traces"] for row in rows}
     return [counts.get(tenth, 0) for tenth in range(10)]
-
-
-def environment() -> Environment:
-    """The templates of onethinker/templates, with the filters that they use for numbers and questions."""
-    environment = Environment(
-        loader=PackageLoader("onethinker"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = lambda value: "" if value is None else f"{value:,}"
-    environment.filters["share"] = lambda value: "" if value is None else f"{100 * value:.0f}%"
-    environment.filters["short"] = lambda value, places=3: "" if value is None else f"{value:.{places}f}"
-    environment.filters["signed"] = lambda value: "–" if value is None else f"{value:+.3f}"
-    environment.filters["question"] = lambda text: text.replace("<image>", "").replace("<video>", "").strip()
-    return environment

@@ -1,4 +1,4 @@
-"""The page of a verification says what SQL says, and stands alone."""
+"""The page of a verification agrees with SQL and is self-contained."""
 
 import re
 import sys
@@ -10,7 +10,7 @@ from corpus import Corpus
 from corpus.errors import OneThinkerError
 from filters import verify
 from onethinker.cli import main
-from onethinker.report import write
+from onethinker.report_page import write
 from tests.corpus.making import clip
 
 
@@ -25,16 +25,16 @@ def corpus(tmp_path: Path) -> Corpus:
     return opened
 
 
-def test_the_page_tells_rates_reasons_and_examples(corpus: Corpus, tmp_path: Path) -> None:
+def test_the_page_has_rates_reasons_and_examples(corpus: Corpus, tmp_path: Path) -> None:
     run = verify(corpus).run_id
     done = write(corpus, tmp_path / "out" / "report.html", run=run)
     page = done.path.read_text()
     assert (done.traces, done.profile) == (3, "strict")
     for word in (run, "from-right", "local:eye", "image QA", "33%", "How many?", "onethinker verify --profile paper"):
         assert word in page
-    assert "&lt;b&gt;five" in page, "what a model wrote is text"
+    assert "&lt;b&gt;five" in page, "model output is escaped"
     assert "<b>five" not in page
-    assert not re.search(r"(?:src|href)=[\"'](?!data:)", page), "nothing is loaded from elsewhere"
+    assert not re.search(r"(?:src|href)=[\"'](?!data:)", page), "the page is not self-contained"
 
 
 def test_profiles_that_disagree_are_shown(corpus: Corpus, tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_profiles_that_disagree_are_shown(corpus: Corpus, tmp_path: Path) -> Non
     assert "strict 0.00 · paper 1.00" in page
 
 
-def test_what_is_not_there_is_told(corpus: Corpus, tmp_path: Path) -> None:
+def test_missing_verdicts_and_unknown_runs_are_named(corpus: Corpus, tmp_path: Path) -> None:
     with pytest.raises(OneThinkerError, match=r"no verdict of profile 'strict'; `onethinker verify --profile strict`"):
         write(corpus, tmp_path / "report.html")
     run = verify(corpus).run_id

@@ -1,4 +1,4 @@
-"""Samples as pictures: the image, or a few frames of the video, with the answer and the truth drawn on by the task."""
+"""Samples as images for a page: the image, or a few frames of the video, with answer and truth drawn by the task."""
 
 import base64
 import io
@@ -15,25 +15,25 @@ from corpus.scores import Unparsed
 from corpus.task import Task
 from corpus.tasks import task
 
-FRAMES_SHOWN = 4
-WIDEST = 460  # pixels of a picture in a page
+VIDEO_FRAMES = 4
+MAX_WIDTH = 460  # pixels
 
 
-def drawn(media: MediaStore, sample: dict[str, Any], answer: str | None) -> list[str]:
+def draw_sample(media: MediaStore, sample: dict[str, Any], answer: str | None) -> list[str]:
     """The sample's media as JPEG data URIs, with `answer` (if it can be read) over the truth.
 
-    `sample` has the columns problem_type, data_type, answer and media. One picture for an image; for a video up to
-    four frames evenly spread, each with the timeline under it.
+    `sample` has the columns problem_type, data_type, answer and media. An image gives one; a video gives four frames,
+    evenly spread, each with the timeline under it.
     """
     known = task(sample["problem_type"])
     return [
-        _data_uri(_with_answers(canvas, known, sample, answer).image)
+        _data_uri(_draw_answers(canvas, known, sample, answer).image)
         for medium in sample["media"]
         for canvas in _canvases(media, medium)
     ]
 
 
-def _with_answers(canvas: Canvas, known: Task, sample: dict[str, Any], answer: str | None) -> Canvas:
+def _draw_answers(canvas: Canvas, known: Task, sample: dict[str, Any], answer: str | None) -> Canvas:
     for ink, text in (("truth", sample["answer"]), ("answer", answer)):
         canvas.ink = ink  # type: ignore[assignment]
         if text is not None:
@@ -48,22 +48,22 @@ def _canvases(media: MediaStore, medium: dict[str, Any]) -> Iterable[Canvas]:
     path = media.path(medium["sha256"])
     if medium["kind"] == "image":
         with Image.open(path) as image:
-            yield Canvas(_shrunk(image.convert("RGB"), WIDEST))
+            yield Canvas(_shrink(image.convert("RGB"), MAX_WIDTH))
         return
-    times = np.linspace(0, medium["duration"], FRAMES_SHOWN, endpoint=False)
+    times = np.linspace(0, medium["duration"], VIDEO_FRAMES, endpoint=False)
     frames = map_frames(
         str(path),
         lambda starts, _: [min(round(t * medium["fps"]), len(starts) - 1) for t in times],
-        lambda pixels, _: _shrunk(Image.fromarray(pixels), WIDEST // 2),
+        lambda pixels, _: _shrink(Image.fromarray(pixels), MAX_WIDTH // 2),
     )
     for time_s, frame in zip(times, frames, strict=True):
         yield Canvas(frame, duration_s=medium["duration"], time_s=float(time_s))
 
 
-def _shrunk(image: Image.Image, widest: int) -> Image.Image:
-    if image.width <= widest:
+def _shrink(image: Image.Image, max_width: int) -> Image.Image:
+    if image.width <= max_width:
         return image
-    return image.resize((widest, round(image.height * widest / image.width)), Image.Resampling.LANCZOS)
+    return image.resize((max_width, round(image.height * max_width / image.width)), Image.Resampling.LANCZOS)
 
 
 def _data_uri(image: Image.Image) -> str:

@@ -1,4 +1,4 @@
-"""The page of a verification: pass rates, rewards, reasons, where two profiles disagree most, and examples drawn."""
+"""The page of a verification run: pass rates, rewards, reasons, disagreements between profiles, examples drawn."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Any
 from corpus import Corpus
 from corpus.code_version import code_version
 from corpus.errors import OneThinkerError, near
-from onethinker.demo.page import environment
-from onethinker.pictures import drawn
+from onethinker.html_page import fetch_rows, write_page
+from onethinker.sample_images import draw_sample
 
 PASSING = 0.5  # accuracy
 TWENTIETHS = 0.05
@@ -22,7 +22,7 @@ BY = {
     "prompt": "prompt_id[:8] || '… ' || (select p.text[:120] from prompts p where p.prompt_id = judged.prompt_id)",
 }
 
-# Each part is a question about `judged`: the verdicts reported on, with their traces and samples.
+# Each query reads `judged`: the verdicts in the report, with their traces and samples.
 _JUDGED = """with judged as (
     select v.trace_id, v.profile, v.verifier, v.format, v.structure, v.accuracy, v.reward, v.reason, v.components,
            t.teacher, t.prompt_id, t.thinking, t.answer as given, t.response, s.*
@@ -48,66 +48,47 @@ _DISAGREE = """{judged}
 
 
 @dataclass(frozen=True)
-class Reported:
-    """What a page was written about."""
+class VerificationPage:
+    """A page that was written: its file, the profile, and how many traces it covers."""
 
     traces: int
     profile: str
     path: Path
 
 
-def write(corpus: Corpus, path: Path, *, run: str | None = None, profile: str = "strict") -> Reported:
-    """Write the page of the verification run `run`, or of the newest verdicts of `profile` where none is named.
+def write(corpus: Corpus, path: Path, *, run: str | None = None, profile: str = "strict") -> VerificationPage:
+    """Write the page of the verification run `run`, or of the newest verdicts of `profile` if `run` is None.
 
-    Raises OneThinkerError, with near names, for a run that is not there, and where there are no verdicts.
+    Raises OneThinkerError if the run does not exist (with near names) or if there are no verdicts.
     """
-    about: dict[str, Any] | None = None
-    if run is not None:
-        about = _run(corpus, run)
-        verdicts = "(from verdicts where run_id = $run)"
-    else:
-        verdicts = "(from latest_verdicts where profile = $profile)"
-    judged = _JUDGED.format(verdicts=verdicts)
+    verdicts = "from latest_verdicts where profile = $profile" if run is None else "from verdicts where run_id = $run"
+    judged = _JUDGED.format(verdicts=f"({verdicts})")
+    about = None if run is None else _run(corpus, run)
+    params = {"run": run, "profile": profile, "passing": PASSING, "width": TWENTIETHS, "most": DISAGREEMENTS}
 
-    def ask(query: str, **params: Any) -> list[dict[str, Any]]:
-        query = query.replace("{judged}", judged)
-        named = {"run": run, "profile": profile, "passing": PASSING, **params}
-        used = {name: value for name, value in named.items() if f"${name}" in query}
-        rows: list[dict[str, Any]] = corpus.sql(query, used).to_arrow_table().to_pylist()
-        return rows
+    def fetch(query: str) -> list[dict[str, Any]]:
+        return fetch_rows(corpus, query.replace("{judged}", judged), params)
 
-    totals = ask("{judged} select profile, count(*) as traces, count(accuracy) as scored from judged group by 1")
+    totals = fetch("{judged} select profile, count(*) as traces, count(accuracy) as scored from judged group by 1")
     if not totals:
         what = f"run {run} wrote no verdict" if run else f"the corpus holds no verdict of profile '{profile}'"
         raise OneThinkerError(f"{what}; `onethinker verify --profile {profile}` makes them")
-    rates = {title: ask(_RATES.replace("{column}", column)) for title, column in BY.items()}
-    examples = [_card(corpus, row, "passes" if row["kept"] else "fails") for row in ask(_EXAMPLES)]
-    disagreements = [
-        _card(corpus, row, f"{_said(row, 'profile', 'accuracy')} · {_said(row, 'other_profile', 'other_accuracy')}")
-        for row in ask(_DISAGREE, most=DISAGREEMENTS)
-    ]
-    html = (
-        environment()
-        .get_template("report.html")
-        .render(
-            about=about,
-            profile=totals[0]["profile"],
-            totals=totals[0],
-            passing=PASSING,
-            rates=rates,
-            bars_at_most=BARS_AT_MOST,
-            rewards=_histogram(ask(_REWARDS, width=TWENTIETHS)),
-            reasons=ask(_REASONS),
-            examples=examples,
-            disagreements=disagreements,
-            code_version=code_version(),
-        )
+    write_page(
+        path,
+        "report.html",
+        about=about,
+        profile=totals[0]["profile"],
+        totals=totals[0],
+        passing=PASSING,
+        rates={title: fetch(_RATES.replace("{column}", column)) for title, column in BY.items()},
+        bars_at_most=BARS_AT_MOST,
+        rewards=_histogram(fetch(_REWARDS)),
+        reasons=fetch(_REASONS),
+        examples=[_card(corpus, row, "passes" if row["kept"] else "fails") for row in fetch(_EXAMPLES)],
+        disagreements=[_card(corpus, row, _two_scores(row)) for row in fetch(_DISAGREE)],
+        code_version=code_version(),
     )
-    making = path.with_suffix(".making")
-    making.parent.mkdir(parents=True, exist_ok=True)
-    making.write_text(html, encoding="utf-8")
-    making.replace(path)
-    return Reported(totals[0]["traces"], totals[0]["profile"], path)
+    return VerificationPage(totals[0]["traces"], totals[0]["profile"], path)
 
 
 def _run(corpus: Corpus, run: str) -> dict[str, Any]:
@@ -127,14 +108,16 @@ def _card(corpus: Corpus, row: dict[str, Any], tag: str) -> dict[str, Any]:
         "components": dict(row["components"] or []),
     }
     try:
-        row["pictures"] = drawn(corpus.media, row, row["given"])
-    except (OneThinkerError, OSError) as error:  # media left on another machine: the numbers are worth the page
+        row["pictures"] = draw_sample(corpus.media, row, row["given"])
+    except (OneThinkerError, OSError) as error:  # media on another machine: the page still has its numbers
         row |= {"pictures": [], "not_shown": str(error)}
     return row
 
 
-def _said(row: dict[str, Any], profile: str, accuracy: str) -> str:
-    return f"{row[profile]} " + ("no score" if row[accuracy] is None else f"{row[accuracy]:.2f}")
+def _two_scores(row: dict[str, Any]) -> str:
+    """`strict 0.00 · paper 1.00`."""
+    scores = ((row["profile"], row["accuracy"]), (row["other_profile"], row["other_accuracy"]))
+    return " · ".join(f"{profile} {'no score' if score is None else f'{score:.2f}'}" for profile, score in scores)
 
 
 def _histogram(rows: list[dict[str, Any]]) -> list[tuple[float, int]]:
