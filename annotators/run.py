@@ -245,13 +245,15 @@ def _stoppable(engine: Engine) -> Iterator[None]:
         print("stopping: waiting for the answers under way", file=sys.stderr, flush=True)
         engine.stop("interrupted", "")
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in handlers:
         loop.add_signal_handler(number, on_signal)
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number, handler in handlers.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)
 
 
 def _in_own_loop(work: Any) -> Report:

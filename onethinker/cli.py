@@ -1,12 +1,15 @@
 """The command line: one command, one file per verb in `onethinker/commands`, found by its name.
 
-Results go to standard output, progress and errors to standard error. Exit codes: 0 done, 1 the thing asked for failed,
-2 asked for wrongly, 130 stopped by Ctrl-C.
+Results go to standard output, progress and errors to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage,
+130 stopped by Ctrl-C or SIGTERM.
 """
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import cyclopts
 import duckdb
@@ -19,7 +22,7 @@ from corpus.errors import OneThinkerError, UsageError
 
 
 def build() -> App:
-    """The application with every command of the folder; commands import what is heavy inside their functions."""
+    """The application with a command for each file of the folder; commands import heavy modules when they run."""
     app = App(
         name="onethinker",
         help="Make, verify, version and train on multi-task visual reasoning data."
@@ -27,18 +30,24 @@ def build() -> App:
         version=code_version,
         error_console=Console(stderr=True),
         help_format="markdown",
+        suppress_keyboard_interrupt=False,  # `main` says how to continue
     )
     for name, module in discovery.modules("onethinker.commands").items():
-        # A file's verb is its function, or its App where there are verbs below it, of the file's name.
+        # The function, or the App with subcommands, that has the file's name.
         app.command(getattr(module, name), name=name.replace("_", "-"))
     return app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
+    """Run the command line and return its exit code. SIGTERM ends every command as Ctrl-C does."""
+    with _sigterm_as_ctrl_c():
+        return _run(sys.argv[1:] if arguments is None else list(arguments))
+
+
+def _run(arguments: list[str]) -> int:
     try:
         result = build()(
-            sys.argv[1:] if arguments is None else list(arguments),
+            arguments,
             exit_on_error=False,
             result_action="return_value",
         )
@@ -50,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OneThinkerError, duckdb.Error) as error:
         return _failed(error, 1)
     except KeyboardInterrupt:
-        print("stopped; what was done is kept, and the same command goes on from there", file=sys.stderr)
+        print("stopped; finished work is kept, and the same command continues from there", file=sys.stderr)
         return 130
     except RuntimeError as error:
         if str(error) != "Query interrupted":  # DuckDB's word for Ctrl-C
@@ -63,6 +72,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.filename is None and error.strerror is None:
             raise
         return _failed(error, 1)
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt in the main thread, unless somebody handles it already."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _failed(error: Exception, code: int) -> int:

@@ -1,4 +1,4 @@
-"""Options that many commands share, said once: where the corpus is, how rows come out."""
+"""Options that several commands share: the corpus, the output format, the slice."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,14 +12,14 @@ DEFAULT_CORPUS = "corpus-data"
 
 Format = Annotated[
     Literal["table", "json", "jsonl", "csv", "parquet"],
-    Parameter(name="--format", help="How the rows come out on standard output."),
+    Parameter(name="--format", help="The format of the rows on standard output."),
 ]
 Where = Annotated[
     str | None,
     Parameter(
         name="--where",
-        help="A slice: a SQL condition over the columns of samples; subqueries may use any table or view.",
+        help="The slice: a SQL condition over the columns of samples; subqueries may use any table or view.",
     ),
 ]
-At = Annotated[str | None, Parameter(name="--at", help="The corpus as it stood when this snapshot, NAME@V, was made.")]
+At = Annotated[str | None, Parameter(name="--at", help="The corpus as it was when the snapshot NAME@V was made.")]
 Out = Annotated[Path, Parameter(name="--out", help="The folder to write to.")]

@@ -1,4 +1,4 @@
-"""Rows on standard output: a table for people, JSON, CSV or Parquet for programs."""
+"""Rows on standard output: a table for people; JSON, CSV or Parquet for programs."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-LONGEST_CELL = 400
+MAX_CELL_CHARS = 400
 
 
 def show(rows: pa.RecordBatchReader | pa.Table, format: str = "table", title: str | None = None) -> None:
@@ -47,14 +47,14 @@ def _table(reader: pa.RecordBatchReader, title: str | None) -> None:
     for batch in reader:
         for row in batch.to_pylist():
             table.add_row(*(_cell(value) for value in row.values()))
-    # A pipe has no width: give it all that it needs, so that nothing is cut off.
+    # A pipe has no width: make it wide enough that nothing is cut off.
     console = Console() if sys.stdout.isatty() else Console(width=100_000, soft_wrap=True)
     console.print(table)
 
 
 def _cell(value: Any) -> str:
     text = _plain(value)
-    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
+    return text if len(text) <= MAX_CELL_CHARS else text[: MAX_CELL_CHARS - 1] + "…"
 
 
 def _plain(value: Any) -> str:

@@ -1,1 +1,1 @@
-"""The verbs of the command line, one file each; a file's name is its verb."""
+"""The commands, one file each, named as the file is."""

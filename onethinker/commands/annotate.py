@@ -1,4 +1,4 @@
-"""`onethinker annotate`: traces for a slice, from a teacher."""
+"""`onethinker annotate`: have a teacher answer the samples of a slice."""
 
 import sys
 from typing import Annotated
@@ -20,16 +20,16 @@ def annotate(
 ) -> None:
     """Have a teacher answer the samples of a slice; every answer becomes a trace.
 
-    The same command again goes on where the last one ended, and buys nothing twice. Keys and base URLs come from the
-    SDKs' own variables (OPENAI_API_KEY, OPENAI_BASE_URL, ANTHROPIC_API_KEY, …).
+    The same command continues an earlier run and buys nothing twice. API keys and base URLs come from the SDKs' own
+    variables (OPENAI_API_KEY, OPENAI_BASE_URL, ANTHROPIC_API_KEY, …).
 
-    Example: `onethinker annotate --teacher local:pixels-1 --where "task = 'tracking'" --n 2`
+    Example: `onethinker annotate --teacher local:pixels-1 --where "task = 'tracking'" --n 2 --corpus demo/corpus`
 
     Parameters
     ----------
     verify
-        Score the traces as they arrive (profile strict), so that the view says how many are kept; `onethinker verify`
-        finds nothing left to do then.
+        Score the traces as they arrive (profile strict) and show how many pass; nothing is left for `onethinker
+        verify` then.
     """
     import pyarrow as pa
 
@@ -59,8 +59,11 @@ def annotate(
     columns = {name: [row[i] for row in rows] for i, name in enumerate(("kind", "name", "count"))}
     show(pa.table(columns), format, f"{settings.teacher}: ${report.cost_usd:.6f} in {report.seconds:.1f} s")
     if report.unsure_usd:
-        print(f"${report.unsure_usd:.6f} more may have been charged for requests that broke", file=sys.stderr)
+        print(
+            f"up to ${report.unsure_usd:.6f} more may have been charged for requests that failed midway",
+            file=sys.stderr,
+        )
     if alongside is not None and alongside.error:
-        print(f"verification stopped: {alongside.error}. `onethinker verify` does the rest", file=sys.stderr)
+        print(f"verification stopped: {alongside.error}; run `onethinker verify` for the rest", file=sys.stderr)
     if report.message:
         print(report.message, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`onethinker check`: do gold answers earn full marks, and do all media open."""
+"""`onethinker check`: whether gold answers earn full marks and all media open."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -22,9 +22,9 @@ def check(
     format: Format = "table",
     corpus: CorpusUrl = DEFAULT_CORPUS,
 ) -> int:
-    """Score every gold answer against itself and open every medium, before anyone pays for them; exit 1 if any fails.
+    """Score every gold answer against itself and open every media file; exit 1 if any fails.
 
-    Checks the corpus, or annotation files without a corpus. One row a kind of failure, with its first example.
+    Checks the corpus, or annotation files without a corpus. Prints one row for each kind of failure, with an example.
 
     Example: `onethinker check demo/world/world_rl_train.json`
 
@@ -33,11 +33,11 @@ def check(
     files
         Annotation files to check instead of the corpus.
     reader
-        Their format.
+        The format of the files, a reader of corpus/sources.
     media_root
-        The folder that their media paths are relative to; each file's own folder when left out.
+        The folder that media paths are relative to; by default the folder of each file.
     profile
-        A reward profile under which gold answers must earn full marks; may be given more than once.
+        A reward profile under which gold answers must earn full marks; repeatable.
     """
     from corpus.check import check_corpus, check_files
 
@@ -46,12 +46,12 @@ def check(
     else:
         with Corpus.open(corpus) as opened:
             report = check_corpus(opened, where=where, profiles=profile, score=_score)
-    found = sum(report.failures.values())
-    looked = f"{report.samples:,} samples and {report.media:,} media checked"
-    print(f"{looked}: {f'{found:,} failures' if found else 'all is well'}", file=sys.stderr)
-    if found or format != "table":
+    failures = sum(report.failures.values())
+    checked = f"{report.samples:,} samples and {report.media:,} media files checked"
+    print(f"{checked}: {f'{failures:,} failures' if failures else 'no failures'}", file=sys.stderr)
+    if failures or format != "table":
         show(report.table(), format)
-    return 1 if found else 0
+    return 1 if failures else 0
 
 
 def _score(tables: Iterable[pa.Table], profile: str) -> Iterator[pa.Table]:

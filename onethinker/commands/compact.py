@@ -1,4 +1,4 @@
-"""`onethinker compact`: merge small files and let go of history that no snapshot needs."""
+"""`onethinker compact`: merge small data files and expire history that no snapshot needs."""
 
 from typing import Annotated
 
@@ -13,14 +13,14 @@ def compact(
     keep_hours: Annotated[float, Parameter(name="--keep-hours")] = 24.0,
     corpus: CorpusUrl = DEFAULT_CORPUS,
 ) -> None:
-    """Merge small data files and expire the lake's history; no snapshot is ever touched by it.
+    """Merge small data files and expire the lake's history; snapshots are never touched.
 
-    Example: `onethinker compact`
+    Example: `onethinker compact --corpus demo/corpus`
 
     Parameters
     ----------
     keep_hours
-        Keep all history of the last so many hours, for readers that are at work; 0 keeps only what snapshots need.
+        Keep this many hours of history, for readers that are still open; 0 keeps only what snapshots need.
     """
     from corpus.maintenance import compact as run
 
@@ -30,4 +30,4 @@ def compact(
     print(f"bytes: {done.bytes_before:,} → {done.bytes_after:,}")
     print(f"lake history: {done.lake_snapshots_expired:,} states expired, {done.lake_snapshots_kept:,} kept")
     if done.leftovers_removed:
-        print(f"removed {done.leftovers_removed:,} leftovers of work that was killed")
+        print(f"removed {done.leftovers_removed:,} leftover files of killed runs")

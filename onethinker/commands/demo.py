@@ -1,4 +1,4 @@
-"""`onethinker demo`: the whole pipeline on a small world of our own, without a key."""
+"""`onethinker demo`: the whole pipeline on a small synthetic dataset, without an API key."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,20 +12,20 @@ def demo(
     *,
     out: Out = Path("demo"),
     teacher: Annotated[
-        str | None, Parameter(help="provider:model to use instead of the local teacher; its key must be set.")
+        str | None, Parameter(help="provider:model to ask instead of the local teacher; its API key must be set.")
     ] = None,
     seed: int = 0,
-    per_family: Annotated[int, Parameter(help="Questions drawn for each of the ten task families.")] = 8,
+    per_family: Annotated[int, Parameter(help="Questions to generate for each of the ten task families.")] = 8,
     train: Annotated[
-        bool, Parameter(negative=(), help="Also train a tiny model on what was kept (SFT, then RL): some minutes more.")
+        bool, Parameter(negative=(), help="Also train a tiny model on the result (SFT, then RL): a few minutes more.")
     ] = False,
 ) -> None:
-    """Draw a world, ingest, annotate, verify, select, freeze, query; leaves OUT/corpus and OUT/index.html.
+    """Generate images, videos and questions; ingest, annotate, verify, select; leaves OUT/corpus and OUT/index.html.
 
-    Run again, it goes on from where it was stopped and writes nothing twice.
+    Run again, it continues where it stopped and writes nothing twice.
 
     Example: `onethinker demo --out demo`
     """
-    from onethinker.demo.run import run
+    from onethinker.demo.run import run_demo
 
-    run(out, teacher=teacher, seed=seed, per_family=per_family, train=train)
+    run_demo(out, teacher=teacher, seed=seed, per_family=per_family, train=train)

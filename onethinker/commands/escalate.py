@@ -1,4 +1,4 @@
-"""`onethinker escalate`: a cheap teacher first, a stronger one for what is left."""
+"""`onethinker escalate`: a cheap teacher first, stronger ones for what it did not solve."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -22,27 +22,27 @@ def escalate(
     format: Format = "table",
     corpus: CorpusUrl = DEFAULT_CORPUS,
 ) -> None:
-    """Ask the first teacher about a slice, verify, then ask the next about what is not solved yet, and so on.
+    """Ask the first teacher about a slice, verify, then ask the next one about unsolved samples, and so on.
 
-    Prints, for each stage, what was asked, solved and paid, and the cost of each sample solved. The same command
-    again goes on where it stopped.
+    Prints for each stage the samples asked and solved, the cost, and the cost of each solved sample. The same command
+    continues where it stopped.
 
-    Example: `onethinker escalate --teacher local:pixels-mini --teacher local:pixels-1`
+    Example: `onethinker escalate --teacher local:pixels-mini --teacher local:pixels-1 --corpus demo/corpus`
 
     Parameters
     ----------
     teacher
-        The teachers as provider:model, the cheapest first; give it once for each.
+        A teacher, as provider:model; repeat for each stage, the cheapest first.
     n
         Traces of each sample at each stage.
     keep
-        The accuracy (strict) from which on a sample counts as solved.
+        The least accuracy (profile strict) of a solved sample.
     budget
-        USD at most for all stages together.
+        At most this many USD for all stages together.
     concurrency
-        Requests in flight at most.
+        At most this many requests in flight.
     prices
-        A TOML file of prices that speaks over the built-in one.
+        A TOML file of prices that override the built-in ones.
     """
     import pyarrow as pa
 

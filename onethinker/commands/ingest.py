@@ -1,4 +1,4 @@
-"""`onethinker ingest`: native files into the corpus."""
+"""`onethinker ingest`: read annotation files into the corpus."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,32 +22,32 @@ def ingest(
     format: Format = "table",
     corpus: CorpusUrl = DEFAULT_CORPUS,
 ) -> None:
-    """Read native files into the corpus; what cannot be used is set aside in `rejects` with its reason.
+    """Read annotation files into the corpus; unusable records go to `rejects` with a reason.
 
-    Running it again adds only what is new, and completes a run that was stopped.
+    Running it again adds only what is new, and completes an interrupted run.
 
-    Example: `onethinker ingest onethinker demo/world/world_rl_train.json`
+    Example: `onethinker ingest onethinker demo/world/world_rl_train.json --corpus demo/corpus`
 
     Parameters
     ----------
     reader
-        The format: a file of corpus/sources, such as `onethinker`.
+        The format: a reader of corpus/sources, such as `onethinker`.
     paths
-        Annotation files, or folders where the format is one.
+        Annotation files, or folders if the format is a folder.
     media_root
-        The folder that media paths are relative to and may not leave; each file's own folder when left out.
+        The folder that media paths are relative to and may not leave; by default the folder of each file.
     split
-        train, eval or sft; told by the file's name when left out.
+        train, eval or sft; by default inferred from the file's name.
     limit
-        Read at most so many records, over all files.
+        Read at most this many records over all files.
     teacher
-        Who wrote the traces that come along; `release:` and the file's name when left out.
+        The author of traces in the files; by default `release:` and the file's name.
     """
     from corpus.ingest import ingest as read_in
 
     with Corpus.open(corpus) as opened:
         counts = read_in(opened, reader, paths, media_root=media_root, split=split, limit=limit, teacher=teacher)
     reasons = sorted(name for name in counts if ": " in name)
-    told = ["records", "samples", "attached", "known", "rejects", *reasons, "traces"]
-    rows = [{"count": counts[name], "of": name} for name in told]
+    names = ["records", "samples", "attached", "known", "rejects", *reasons, "traces"]
+    rows = [{"count": counts[name], "of": name} for name in names]
     show(pa.Table.from_pylist(rows, schema=pa.schema([("count", pa.int64()), ("of", pa.string())])), format)

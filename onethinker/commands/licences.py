@@ -1,4 +1,4 @@
-"""`onethinker licences`: under which terms the samples came."""
+"""`onethinker licences`: the licences of the samples."""
 
 from corpus import Corpus
 from onethinker.options import DEFAULT_CORPUS, CorpusUrl, Format
@@ -12,7 +12,7 @@ LICENCES = """
 def licences(*, format: Format = "table", corpus: CorpusUrl = DEFAULT_CORPUS) -> None:
     """Count samples by licence and source.
 
-    Example: `onethinker licences`
+    Example: `onethinker licences --corpus demo/corpus`
     """
     with Corpus.open(corpus) as opened:
         show(opened.sql(LICENCES).to_arrow_table(), format)

@@ -1,4 +1,4 @@
-"""`onethinker publish`: a dataset version on the HF Hub."""
+"""`onethinker publish`: upload a dataset version to the HF Hub."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,27 +23,27 @@ def publish(
 ) -> None:
     """Publish a version as a dataset on the HF Hub: rows, media, card and provenance in one commit, tagged vV.
 
-    Stopped or cut off, the same command goes on from there. The Hub and who you are come from HF_ENDPOINT and
-    HF_TOKEN (or `hf auth login`).
+    After an interruption the same command continues. HF_ENDPOINT names the Hub, HF_TOKEN (or `hf auth login`) the
+    account.
 
-    Example: `onethinker publish demo@1 user/demo --dry-run publication`
+    Example: `onethinker publish demo@1 user/demo --dry-run publication --corpus demo/corpus`
 
     Parameters
     ----------
     ref
         NAME@V, or NAME for its newest version.
     repo
-        The dataset on the Hub, as user/name; it is made where it is not there.
+        The dataset on the Hub, as user/name; created if it does not exist.
     dry_run
-        Only write the repository into this new folder, and upload nothing.
+        Write the repository into this new folder and upload nothing.
     private
-        Make the repository a private one, if it has to be made.
+        Create the repository as private.
     embed_mb
-        Media of up to so many megabytes lie inside their rows, larger ones beside them.
+        Embed media of up to this many megabytes in their rows; larger ones become files.
     withhold
-        Do not publish media under this licence (`unknown`: none stated), only their SHA-256; may be given again.
+        Publish only the SHA-256 of media under this licence (`unknown`: none stated); repeatable.
     allow
-        Text that looks like a secret or an absolute path and is harmless; may be given again.
+        Harmless text that looks like a secret or an absolute path; repeatable.
     """
     from corpus.hub import Policy
     from corpus.hub import publish as run

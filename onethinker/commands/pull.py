@@ -1,4 +1,4 @@
-"""`onethinker pull`: a published dataset version into a corpus."""
+"""`onethinker pull`: download a published dataset version into a corpus."""
 
 from corpus import Corpus
 from corpus.location import Location
@@ -6,9 +6,9 @@ from onethinker.options import DEFAULT_CORPUS, CorpusUrl
 
 
 def pull(source: str, /, *, corpus: CorpusUrl = DEFAULT_CORPUS) -> None:
-    """Make a published version a corpus again: samples, traces, verdicts, media, and the snapshot itself.
+    """Load a published version into a corpus: samples, traces, verdicts, media and the snapshot itself.
 
-    The corpus is made where there is none. Pulling again adds nothing.
+    Creates the corpus if there is none. Pulling again adds nothing.
 
     Example: `onethinker pull publication --corpus pulled`
 

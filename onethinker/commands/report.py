@@ -1,4 +1,4 @@
-"""`onethinker report`: what a verification found, as a page."""
+"""`onethinker report`: an HTML page on verified traces."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,17 +17,17 @@ def report(
     out: Annotated[Path, Parameter(name="--out", help="The HTML file to write.")] = Path("report.html"),
     corpus: CorpusUrl = DEFAULT_CORPUS,
 ) -> None:
-    """Write a page on verified traces: pass rates, rewards, reasons, disagreements between profiles, examples drawn.
+    """Write a page on verified traces: pass rates, rewards, reasons, disagreements between profiles, drawn examples.
 
-    Example: `onethinker report --out report.html`
+    Example: `onethinker report --out report.html --corpus demo/corpus`
 
     Parameters
     ----------
     run
-        A verification run's id (`onethinker sql "from runs where kind = 'verify'"` lists them); when left out, the
-        newest verdict of every trace is reported on.
+        The id of a verification run (`onethinker sql "from runs where kind = 'verify'"` lists them); by default the
+        newest verdict of each trace.
     profile
-        Whose verdicts, where no run is named.
+        The profile of the verdicts, if no run is given.
     """
     from onethinker.report_page import write
 

@@ -1,4 +1,4 @@
-"""`onethinker reproduce`: EMA-GRPO against its rivals with a tiny model, on any laptop."""
+"""`onethinker reproduce`: compare EMA-GRPO with other estimators on a tiny model, on any laptop."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,16 +11,16 @@ from onethinker.options import Out
 def reproduce(
     *,
     out: Out = Path("reproduction"),
-    seeds: Annotated[int, Parameter(help="Repetitions; intervals are over these.")] = 3,
+    seeds: Annotated[int, Parameter(help="Repetitions; confidence intervals are over these.")] = 3,
     sft_steps: Annotated[int, Parameter(help="Steps of the SFT cold start.")] = 200,
     rl_steps: Annotated[int, Parameter(help="Steps of each RL run.")] = 30,
-    per_family: Annotated[int, Parameter(help="Questions of each of the four families that are learnt.")] = 12,
-    processes: Annotated[int, Parameter(help="Trainings side by side, each on one processor.")] = 2,
+    per_family: Annotated[int, Parameter(help="Questions of each of the four task families.")] = 12,
+    processes: Annotated[int, Parameter(help="Training processes at the same time, each on one core.")] = 2,
 ) -> None:
     """Train a tiny Qwen3-VL from scratch under five estimators; leaves tables and curves, and every run in OUT/corpus.
 
-    SFT alone against RL, the share of the gradient that each task gets, and RL without one task. Some quarter of an
-    hour on two processors with the defaults; begun again, it goes on where it was stopped.
+    Compares SFT alone with RL, each task's share of the gradient, and RL without one task. Takes about a quarter of
+    an hour on two cores with the defaults; run again, it continues where it stopped.
 
     Example: `onethinker reproduce --out reproduction --seeds 1 --sft-steps 20 --rl-steps 4`
     """

@@ -1,4 +1,4 @@
-"""`onethinker select`: the traces worth training on, frozen under a name."""
+"""`onethinker select`: freeze the traces that a recipe keeps as a dataset version."""
 
 from pathlib import Path
 
@@ -18,18 +18,19 @@ def select(
     format: Format = "table",
     corpus: CorpusUrl = DEFAULT_CORPUS,
 ) -> None:
-    """Apply a recipe and freeze what it keeps as the next version of a snapshot; show what went, where and why.
+    """Apply a recipe and freeze what it keeps as the next version of a snapshot; shows what each step dropped and why.
 
-    Example: `onethinker select demo --name demo`
+    Example: `onethinker select demo --name demo --corpus demo/corpus`
 
     Parameters
     ----------
     recipe
-        A YAML file: profile, seed, where, and the list of steps.
+        The name of a recipe of filters/recipes (demo, onethinker_sft_340k), or a YAML file with profile, seed, where
+        and steps.
     name
-        The snapshot's name.
+        The name of the snapshot.
     workers
-        How many processes to use for steps that read the responses; all processors when left out.
+        Number of processes for steps that read the responses; by default one for each core.
     """
     from filters import select as select_corpus
 

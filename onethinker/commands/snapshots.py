@@ -1,4 +1,4 @@
-"""`onethinker snapshots`: the named dataset versions."""
+"""`onethinker snapshots`: list, compare, check, export and delete dataset versions."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ snapshots = App(name="snapshots", help="List, compare, check, export and delete 
 def list_(*, format: Format = "table", corpus: CorpusUrl = DEFAULT_CORPUS) -> None:
     """List the dataset versions.
 
-    Example: `onethinker snapshots list`
+    Example: `onethinker snapshots list --corpus demo/corpus`
     """
     query = """select name || '@' || version as snapshot, "rows", fingerprint, parent, created_at, run_id
                from snapshots order by name, version"""
@@ -29,9 +29,9 @@ def list_(*, format: Format = "table", corpus: CorpusUrl = DEFAULT_CORPUS) -> No
 
 @snapshots.command(name="show")
 def show_(ref: str, /, *, format: Format = "table", corpus: CorpusUrl = DEFAULT_CORPUS) -> None:
-    """Show one version: rows by task, what was dropped and why, and the recipe.
+    """Show one version: rows by task, dropped traces by reason, and the recipe.
 
-    Example: `onethinker snapshots show demo@1`
+    Example: `onethinker snapshots show demo@1 --corpus demo/corpus`
 
     Parameters
     ----------
@@ -54,19 +54,19 @@ def show_(ref: str, /, *, format: Format = "table", corpus: CorpusUrl = DEFAULT_
 
 @snapshots.command
 def verify(ref: str | None = None, /, *, corpus: CorpusUrl = DEFAULT_CORPUS) -> int:
-    """Read every frozen byte of a version, or of all, and compare it with its manifest; exit 1 names what changed.
+    """Compare every byte of a version, or of all versions, with the manifest; exit 1 and the file if one changed.
 
-    Example: `onethinker snapshots verify demo@1`
+    Example: `onethinker snapshots verify demo@1 --corpus demo/corpus`
 
     Parameters
     ----------
     ref
-        NAME@V, or NAME for its newest version; every version when left out.
+        NAME@V, or NAME for its newest version; by default every version.
     """
     with Corpus.open(corpus) as opened:
         chosen = [opened.snapshots.get(ref)] if ref else opened.snapshots.list()
         damage = [line for snapshot in chosen for line in snapshot.damage()]
-    print("\n".join(damage) if damage else f"{len(chosen)} snapshots: every byte is as it was made")
+    print("\n".join(damage) if damage else f"{len(chosen)} snapshots verified: no byte has changed")
     return 1 if damage else 0
 
 
@@ -76,12 +76,12 @@ def export(
     /,
     *,
     out: Out,
-    layout: Annotated[str, Parameter(name="--format", help="The layout, a file of corpus/exports.")] = "llamafactory",
+    layout: Annotated[str, Parameter(name="--format", help="The layout, one of corpus/exports.")] = "llamafactory",
     corpus: CorpusUrl = DEFAULT_CORPUS,
 ) -> None:
     """Write a version in another trainer's layout.
 
-    Example: `onethinker snapshots export demo@1 --format llamafactory --out export`
+    Example: `onethinker snapshots export demo@1 --format llamafactory --out export --corpus demo/corpus`
 
     Parameters
     ----------
@@ -107,11 +107,11 @@ def diff(
     format: Format = "table",
     corpus: CorpusUrl = DEFAULT_CORPUS,
 ) -> None:
-    """Say what changed between two versions: rows added, dropped and why, answered anew, and rewards by task.
+    """Compare two versions: rows added, dropped (with reasons) and re-annotated, and rewards by task.
 
-    As a table it sums up, and shows answers side by side; in the other formats it is one row a change.
+    The table format prints a summary and re-annotated answers side by side; other formats print one row per change.
 
-    Example: `onethinker snapshots diff demo@1 demo@2 --html diff.html`
+    Example: `onethinker snapshots diff demo@1 demo --html diff.html --corpus demo/corpus`
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def diff(
     both = found.changes.filter(pc.equal(found.changes["change"], "re-annotated")).slice(0, limit)
     if len(both):
         columns = ["task", "reason", "old_teacher", "old_reward", "new_teacher", "new_reward"]
-        show(both.select([*columns, "old_response", "new_response"]), title="Answered anew")
+        show(both.select([*columns, "old_response", "new_response"]), title="Re-annotated")
 
 
 @snapshots.command
@@ -151,28 +151,30 @@ def delete(
     yes: Annotated[bool, Parameter(name="--yes", negative="")] = False,
     corpus: CorpusUrl = DEFAULT_CORPUS,
 ) -> int:
-    """Delete a version's frozen files; says first what refers to it, and does it only with --yes.
+    """Delete the files of a version; lists what refers to it, and deletes only with --yes.
 
-    Its samples, traces and verdicts stay in the corpus, and its number is not given again.
+    Its samples, traces and verdicts stay in the corpus, and its version number is never reused.
 
-    Example: `onethinker snapshots delete demo@1 --yes`
+    Example: `onethinker snapshots delete demo@1 --yes --corpus demo/corpus`
 
     Parameters
     ----------
     ref
-        NAME@V: the version is not guessed.
+        NAME@V; the version is required.
     yes
-        Really delete it.
+        Delete without asking back.
     """
     if "@" not in ref:
-        raise UsageError(f"'{ref}' names no version: say which, as in {ref}@1")
+        raise UsageError(f"'{ref}' has no version: give one, as in {ref}@1")
     with Corpus.open(corpus) as opened:
         snapshot = opened.snapshots.get(ref)
         for line in opened.snapshots.referrers(snapshot):
             print(line)
         if not yes:
-            print(f"{snapshot.ref} ({snapshot.rows:,} rows) was not deleted: say --yes to delete it", file=sys.stderr)
+            print(f"{snapshot.ref} ({snapshot.rows:,} rows) was not deleted: add --yes to delete it", file=sys.stderr)
             return 2
         opened.snapshots.delete(snapshot.ref)
-    print(f"{snapshot.ref} ({snapshot.rows:,} rows) is deleted; `onethinker compact` frees what only it needed")
+    print(
+        f"{snapshot.ref} ({snapshot.rows:,} rows) is deleted; `onethinker compact` frees the space that only it needed"
+    )
     return 0

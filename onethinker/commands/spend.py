@@ -1,4 +1,4 @@
-"""`onethinker spend`: what the traces cost."""
+"""`onethinker spend`: the cost of the traces."""
 
 from typing import Literal
 
@@ -23,16 +23,16 @@ def spend(
     format: Format = "table",
     corpus: CorpusUrl = DEFAULT_CORPUS,
 ) -> None:
-    """Sum what the traces cost, with tokens and the cost of each kept one (accuracy of at least 0.6).
+    """Sum the cost and the tokens of the traces, and the cost of each one that passes (accuracy of at least 0.6).
 
-    A trace whose teacher had no known price counts in traces and tokens, and in `unpriced`.
+    Traces of a teacher without a known price count in `unpriced`.
 
-    Example: `onethinker spend --by task --by teacher`
+    Example: `onethinker spend --by task --by teacher --corpus demo/corpus`
 
     Parameters
     ----------
     by
-        What to sum by: run, teacher, task, day or mode; give it several times to cross them. By teacher if left out.
+        Group by run, teacher, task, day or mode; repeatable. By default by teacher.
     """
     groups = ", ".join(f"{_BY[name]} as {name}" for name in by or ["teacher"])
     query = f"""

@@ -8,7 +8,7 @@ from onethinker.output import show
 def sql(query: str, /, *, at: At = None, format: Format = "table", corpus: CorpusUrl = DEFAULT_CORPUS) -> None:
     """Query the corpus, read-only: samples, traces, verdicts, prompts, rejects, runs, snapshots and the views.
 
-    Example: `onethinker sql "select task, count(*) from samples group by 1"`
+    Example: `onethinker sql "select task, count(*) from samples group by 1" --corpus demo/corpus`
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""`onethinker stats`: what is in the corpus."""
+"""`onethinker stats`: count samples, traces and verdicts."""
 
 from corpus import Corpus
 from onethinker.options import DEFAULT_CORPUS, At, CorpusUrl, Format
@@ -18,7 +18,7 @@ STATS = """
 def stats(*, at: At = None, format: Format = "table", corpus: CorpusUrl = DEFAULT_CORPUS) -> None:
     """Count samples, traces and verdicts by task.
 
-    Example: `onethinker stats --format csv`
+    Example: `onethinker stats --format csv --corpus demo/corpus`
     """
     with Corpus.open(corpus, at=at) as opened:
         show(opened.sql(STATS).to_arrow_table(), format)

@@ -1,4 +1,4 @@
-"""`onethinker tasks`: the answer types that can be asked, verified and trained."""
+"""`onethinker tasks`: list the problem types."""
 
 import pyarrow as pa
 
@@ -7,7 +7,7 @@ from onethinker.output import show
 
 
 def tasks(*, format: Format = "table") -> None:
-    """List the problem types with their answers.
+    """List the problem types with an example answer of each.
 
     Example: `onethinker tasks`
     """

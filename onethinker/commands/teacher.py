@@ -1,28 +1,28 @@
-"""`onethinker teacher`: serve the local teacher."""
+"""`onethinker teacher`: serve the local teacher over HTTP."""
 
 
 def teacher(
     *, port: int = 8765, host: str = "127.0.0.1", seed: int = 0, error_rate: float = 0.15, latency_ms: float = 0.0
 ) -> None:
-    """Serve a teacher that needs no key: it speaks the OpenAI and Anthropic APIs and answers by looking at the pixels.
+    """Serve a teacher that needs no key: it speaks the OpenAI and Anthropic APIs and measures pixels to answer.
 
-    It knows the shapes, signs and gauges of the demo's world, guesses at anything else, and is wrong on purpose at a
-    seeded rate. Models: local/pixels-1, and local/pixels-mini, which errs more. Any key will do. Ctrl-C stops it.
+    It understands the images and videos of the demo and guesses about any others; a seeded share of its answers is
+    wrong on purpose. Models: local/pixels-1, and local/pixels-mini, which is wrong more often. It accepts any key.
 
     Example: `onethinker teacher --port 8765`
 
     Parameters
     ----------
     port
-        Where to listen; 0 takes a free port.
+        The port to listen on; 0 picks a free one.
     host
         The address to listen on.
     seed
-        Decides which replies are wrong, and how.
+        Decides which answers are wrong, and how.
     error_rate
-        The share of replies that are wrong, from 0 to 1.
+        The share of answers that are wrong, from 0 to 1.
     latency_ms
-        How long to wait before each reply, in milliseconds.
+        Milliseconds to wait before each answer.
     """
     import asyncio
 

@@ -1,4 +1,4 @@
-"""`onethinker teachers`: who can be asked, and for how much."""
+"""`onethinker teachers`: list providers, models and prices."""
 
 from pathlib import Path
 
@@ -7,16 +7,16 @@ from onethinker.output import show
 
 
 def teachers(*, prices: Path | None = None, format: Format = "table") -> None:
-    """List the providers, the environment variable with each one's key, and the models whose price is known.
+    """List the providers, the environment variables of their keys, and the models with a known price.
 
-    Any model of a provider can be asked, named provider:model; a price is needed only for --budget and for costs.
+    Any model of a provider can be used, as provider:model; only --budget and costs need a price.
 
     Example: `onethinker teachers`
 
     Parameters
     ----------
     prices
-        A TOML file of prices that speaks over the built-in one.
+        A TOML file of prices that override the built-in ones.
     """
     import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""`onethinker train`: supervised fine-tuning and reinforcement learning on a snapshot, and a look at how runs went."""
+"""`onethinker train`: supervised fine-tuning and reinforcement learning on a snapshot, and comparison of runs."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,24 +12,25 @@ from onethinker.output import show
 
 train = App(name="train", help="Train on a dataset version, and compare training runs.")
 
-Resume = Annotated[str | None, Parameter(help="A checkpoint folder to go on from, or `last`.")]
+Resume = Annotated[str | None, Parameter(help="A checkpoint folder to continue from, or `last`.")]
 DryRun = Annotated[
-    bool, Parameter(name="--dry-run", negative=(), help="Print what would be trained and what it needs; train nothing.")
+    bool,
+    Parameter(name="--dry-run", negative=(), help="Print the resolved config and the memory it needs; train nothing."),
 ]
 
 
 @train.command
 def sft(config: str, /, *, resume: Resume = None, dry_run: DryRun = False, corpus: CorpusUrl = DEFAULT_CORPUS) -> None:
-    """Fine-tune on the responses of a snapshot; leaves the model, its card and its checkpoints in the output folder.
+    """Fine-tune on the responses of a snapshot; leaves the model, its card and checkpoints in the output folder.
 
-    On several GPUs start it with torchrun or accelerate launch: `torchrun --nproc-per-node 8 -m onethinker.cli train …`
+    On several GPUs start it with torchrun or accelerate: `torchrun --nproc-per-node 8 -m onethinker.cli train …`
 
-    Example: `onethinker train sft sft_8x80gb --dry-run`
+    Example: `onethinker train sft sft_24gb --dry-run`
 
     Parameters
     ----------
     config
-        A YAML file, or the name of one in trainers/configs/.
+        The name of a config of trainers/configs (sft_24gb, sft_8x80gb, sft_32x80gb), or a YAML file.
     """
     from trainers.sft.config import SftConfig
     from trainers.sft.train import train as run
@@ -39,16 +40,16 @@ def sft(config: str, /, *, resume: Resume = None, dry_run: DryRun = False, corpu
 
 @train.command
 def rl(config: str, /, *, resume: Resume = None, dry_run: DryRun = False, corpus: CorpusUrl = DEFAULT_CORPUS) -> None:
-    """Learn from rewards on the questions of a snapshot: EMA-GRPO, or another estimator of the config.
+    """Train with rewards on the questions of a snapshot, by EMA-GRPO or another estimator of the config.
 
-    On several GPUs start it with torchrun or accelerate launch: `torchrun --nproc-per-node 8 -m onethinker.cli train …`
+    On several GPUs start it with torchrun or accelerate: `torchrun --nproc-per-node 8 -m onethinker.cli train …`
 
-    Example: `onethinker train rl rl_8x80gb --dry-run`
+    Example: `onethinker train rl rl_24gb --dry-run`
 
     Parameters
     ----------
     config
-        A YAML file, or the name of one in trainers/configs/.
+        The name of a config of trainers/configs (rl_24gb, rl_8x80gb, rl_32x80gb), or a YAML file.
     """
     from trainers.rl.config import RlConfig
     from trainers.rl.train import train as run
@@ -62,33 +63,33 @@ def compare(
     b: str,
     /,
     *,
-    plots: Annotated[Path | None, Parameter(help="Also draw the curves of both runs into this SVG file.")] = None,
+    plots: Annotated[Path | None, Parameter(help="Also plot the curves of both runs into this SVG file.")] = None,
     format: Format = "table",
     corpus: CorpusUrl = DEFAULT_CORPUS,
 ) -> None:
-    """Put two training runs side by side: what differs in their configs, and what each metric came to.
+    """Compare two training runs: the settings that differ, and the final value of each metric.
 
     Example: `onethinker train compare grpo ema --plots curves.svg`
 
     Parameters
     ----------
     a
-        A run id, or the output folder's name of the newest run that has it.
+        A run id, or the name of an output folder, for its newest run.
     b
-        Another.
+        The run to compare it with.
     """
     from trainers.comparison import compared
 
     with Corpus.open(corpus) as opened:
         comparison = compared(opened, a, b)
-        show(comparison.settings, format, "What differs")
-        show(comparison.metrics, format, f"{a} and {b}, the mean of each metric's last tenth of steps")
+        show(comparison.settings, format, "Settings that differ")
+        show(comparison.metrics, format, f"{a} and {b}: each metric's mean over the last tenth of the steps")
         if plots is not None:
             plots.write_text(comparison.svg())
 
 
 def _train(run: Callable[..., Path], name: str, kind: Any, resume: str | None, dry_run: bool, corpus: str) -> None:
-    """Do as the config `name` says, or only say what that would be; prints the model's folder, or the description."""
+    """Train as the config `name` says and print the model's folder, or, with `dry_run`, describe the training."""
     from trainers.config import load
 
     config = load(name, kind)

@@ -1,4 +1,4 @@
-"""`onethinker verify`: a verdict for every trace."""
+"""`onethinker verify`: score traces into verdicts."""
 
 import pyarrow as pa
 
@@ -16,22 +16,22 @@ def verify(
     format: Format = "table",
     corpus: CorpusUrl = DEFAULT_CORPUS,
 ) -> None:
-    """Score every trace that has no verdict yet into `verdicts`, and count the verdicts by reason.
+    """Score every trace without a verdict into `verdicts`, and count the verdicts by reason.
 
-    Running it again goes on where it stopped. The condition may also use teacher, mode, prompt_id, attempt,
+    Running it again continues where it stopped. The condition may also use teacher, mode, prompt_id, attempt,
     finish_reason and flag of the traces.
 
-    Example: `onethinker verify --where "task = 'tracking'"`
+    Example: `onethinker verify --where "task = 'tracking'" --corpus demo/corpus`
 
     Parameters
     ----------
     profile
-        The rules to score by: strict, or paper for the released reward exactly.
+        The reward profile: strict, or paper for exactly the released reward.
     workers
-        How many processes to use; all processors when left out.
+        Number of processes; by default one for each core.
     open_ended
-        Who scores answers in words: rouge, judge or judge:TEACHER (judgements in the corpus), or a reward model over
-        HTTP, as reward_model:vllm:internlm/POLAR-7B@http://host:30000 (or sglang, lmdeploy).
+        The scorer of open-ended answers: rouge, judge or judge:TEACHER (judgements in the corpus), or a reward model
+        over HTTP, as reward_model:vllm:internlm/POLAR-7B@http://host:30000 (or sglang, lmdeploy).
     """
     from filters import verify as verify_corpus
 

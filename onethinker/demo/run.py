@@ -39,7 +39,7 @@ QUERIES = {
 }
 
 
-def run(out: Path, *, teacher: str | None = None, seed: int = 0, per_family: int = 8, train: bool = False) -> None:
+def run_demo(out: Path, *, teacher: str | None = None, seed: int = 0, per_family: int = 8, train: bool = False) -> None:
     """Do the whole job in the folder `out`, print what happened, and write `out/index.html`.
 
     Without `teacher` the local one is served on loopback for the time of the run. What an earlier run finished is

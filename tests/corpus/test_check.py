@@ -94,12 +94,12 @@ def test_a_files_records_are_judged_as_ingest_would(file):
 
 def test_the_command_tells_by_its_exit_code(file, tmp_path, capsys):
     assert main(["check", str(file)]) == 0
-    assert "2 samples and 1 media checked: all is well" in capsys.readouterr().err
+    assert "2 samples and 1 media files checked: no failures" in capsys.readouterr().err
     file.write_text(json.dumps([BOX | {"images": ["no.png"]}]))
     assert main(["check", str(file), "--format", "jsonl"]) == 1
     out = capsys.readouterr()
     assert json.loads(out.out)["reason"] == "media_missing"
-    assert "1 samples and 0 media checked: 1 failures" in out.err
+    assert "1 samples and 0 media files checked: 1 failures" in out.err
     assert main(["check", str(file), "--reader", "coc"]) == 2
     assert main(["check", str(tmp_path / "no.json")]) == 1
 

@@ -35,11 +35,11 @@ def test_from_a_snapshot_to_its_publication_and_back(tmp_path: Path, capsys: pyt
     assert main(["compact", "--keep-hours", "0", *where]) == 0
     capsys.readouterr()
     assert main(["snapshots", "delete", "small", "--yes", *where]) == 2
-    assert "say which" in capsys.readouterr().err
+    assert "give one" in capsys.readouterr().err
     assert main(["snapshots", "delete", "small@1", *where]) == 2
-    told = capsys.readouterr()
-    assert "(train) used it" in told.out
-    assert "say --yes" in told.err
+    printed = capsys.readouterr()
+    assert "(train) used it" in printed.out
+    assert "add --yes" in printed.err
     assert main(["snapshots", "verify", "small@1", *where]) == 0
     assert main(["snapshots", "delete", "small@1", "--yes", *where]) == 0
     assert main(["snapshots", "verify", "small@1", *where]) == 1
