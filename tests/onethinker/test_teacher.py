@@ -16,31 +16,31 @@ import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
 from corpus.discovery import modules
-from onethinker.demo.teacher.engine import Engine
-from onethinker.demo.teacher.guess import guess
-from onethinker.demo.teacher.mistakes import mistaken
-from onethinker.demo.teacher.prompt import MediumError, Part, prompt_of
-from onethinker.demo.teacher.reply import look
-from onethinker.demo.teacher.view import Finding, View
-from onethinker.demo.teacher.wire import openai_chat
-from onethinker.demo.world.question import Question
-from onethinker.demo.world.stage import Stage
+from onethinker.demo.teacher.api import openai_chat
+from onethinker.demo.teacher.content import ContentPart, MediaDecodeError, decode_content
+from onethinker.demo.teacher.error_injection import inject_error
+from onethinker.demo.teacher.fallback import fallback_answer
+from onethinker.demo.teacher.measurements import MeasuredAnswer, Measurements
+from onethinker.demo.teacher.pixel_model import PixelModel
+from onethinker.demo.teacher.response import measure_answer
+from onethinker.demo.world.question import WorldQuestion
+from onethinker.demo.world.scenes import Scenes
 
 SAMPLED_FPS = 2  # what an annotation run takes from a video
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
-    return Stage(tmp_path_factory.mktemp("stage"), seed=42, split="train")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Scenes:
+    return Scenes(tmp_path_factory.mktemp("scenes"), seed=42, split="train")
 
 
 @pytest.fixture(scope="module")
-def questions(stage: Stage) -> dict[tuple[str, str], list[Question]]:
+def questions(scenes: Scenes) -> dict[tuple[str, str], list[WorldQuestion]]:
     """Questions of every kind, at least eight of each problem type; scenes are shared, so this draws some 60 media."""
     found = defaultdict(list)
     for name, family in modules("onethinker.demo.world.questions").items():
         for number in range(24 if name.endswith("_qa") else 10):
-            question = family.ask(stage, number)
+            question = family.ask(scenes, number)
             found[question.problem_type, question.data_type].append(question)
     return found
 
@@ -67,7 +67,7 @@ def picture_part(data: bytes) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": data_url(data)}}
 
 
-def asked(folder: Path, question: Question, **more: Any) -> bytes:
+def asked(folder: Path, question: WorldQuestion, **more: Any) -> bytes:
     """The body of a chat request, with frames as an annotation run sends them: a time stamp before each."""
     if question.data_type == "image":
         content = [picture_part((folder / question.medium).read_bytes())]
@@ -96,7 +96,7 @@ def rouge(a: str, b: str) -> float:
     return float(np.mean([score.fmeasure for score in scores.values()]))
 
 
-def right(question: Question, answer: str | None) -> bool:
+def right(question: WorldQuestion, answer: str | None) -> bool:
     """Whether an answer is right beyond doubt, judged with none of the product's own scoring."""
     if answer is None:
         return False
@@ -129,18 +129,18 @@ def right(question: Question, answer: str | None) -> bool:
     )
 
 
-def respond(engine: Engine, raw: bytes, key: str | None = None) -> tuple[str, str, bool]:
+def respond(engine: PixelModel, raw: bytes, key: str | None = None) -> tuple[str, str, bool]:
     _, answered = engine.answer(openai_chat, raw, key)
     (reply,) = answered.replies
     return reply.text, reply.finish, reply.wrong
 
 
-def test_it_is_right_about_every_kind_of_question(stage: Stage, questions: dict[Any, list[Question]]) -> None:
-    engine = Engine(error_rate=0.0)
+def test_it_is_right_about_every_kind_of_question(scenes: Scenes, questions: dict[Any, list[WorldQuestion]]) -> None:
+    engine = PixelModel(error_rate=0.0)
     failures, kinds = defaultdict(list), Counter()
     for (problem_type, data_type), some in questions.items():
         for question in some:
-            response, finish, wrong = respond(engine, asked(stage.folder, question))
+            response, finish, wrong = respond(engine, asked(scenes.folder, question))
             assert finish == "stop"
             assert not wrong
             assert re.fullmatch(r"<think>.+</think><answer>.+</answer>", response, re.DOTALL), response
@@ -153,11 +153,11 @@ def test_it_is_right_about_every_kind_of_question(stage: Stage, questions: dict[
         assert len(failed) <= 0.1 * len(questions[problem_type, data_type]), (problem_type, data_type, failed)
 
 
-def test_an_error_rate_of_one_leaves_nothing_right(stage: Stage, questions: dict[Any, list[Question]]) -> None:
-    engine = Engine(error_rate=1.0)
+def test_an_error_rate_of_one_leaves_nothing_right(scenes: Scenes, questions: dict[Any, list[WorldQuestion]]) -> None:
+    engine = PixelModel(error_rate=1.0)
     for kind, some in questions.items():
         responses = [
-            respond(engine, asked(stage.folder, question), f"{kind}{n}") for n, question in enumerate(some[:6])
+            respond(engine, asked(scenes.folder, question), f"{kind}{n}") for n, question in enumerate(some[:6])
         ]
         assert all(wrong for _, _, wrong in responses)
         still_right = [
@@ -168,12 +168,14 @@ def test_an_error_rate_of_one_leaves_nothing_right(stage: Stage, questions: dict
         assert not still_right, kind
 
 
-def test_the_share_of_wrong_replies_is_the_one_asked_for(stage: Stage, questions: dict[Any, list[Question]]) -> None:
+def test_the_share_of_wrong_replies_is_the_one_asked_for(
+    scenes: Scenes, questions: dict[Any, list[WorldQuestion]]
+) -> None:
     question = questions["numerical", "image"][0]
-    raw = asked(stage.folder, question)
+    raw = asked(scenes.folder, question)
     for model, expected in (("local/pixels-1", 0.2), ("local/pixels-mini", 1 - 0.8**3)):
         body = raw.replace(b"local/pixels-1", model.encode())
-        engine = Engine(seed=3, error_rate=0.2)
+        engine = PixelModel(seed=3, error_rate=0.2)
         responses = [respond(engine, body, f"key-{n}") for n in range(200)]
         shown = sum(not right(question, answer_in(text)) or finish != "stop" for text, finish, _ in responses) / 200
         assert shown == sum(wrong for _, _, wrong in responses) / 200
@@ -183,45 +185,49 @@ def test_the_share_of_wrong_replies_is_the_one_asked_for(stage: Stage, questions
 
 
 def test_the_same_request_gets_the_same_reply_and_keys_seeds_and_bodies_change_it(
-    stage: Stage, questions: dict[Any, list[Question]]
+    scenes: Scenes, questions: dict[Any, list[WorldQuestion]]
 ) -> None:
     question = questions["numerical", "image"][0]
-    raw = asked(stage.folder, question)
+    raw = asked(scenes.folder, question)
     many = [f"key-{n}" for n in range(20)]
-    first = [respond(Engine(1, 0.5), raw, key) for key in many]
-    assert [respond(Engine(1, 0.5), raw, key) for key in many] == first
-    assert [respond(Engine(2, 0.5), raw, key) for key in many] != first
+    first = [respond(PixelModel(1, 0.5), raw, key) for key in many]
+    assert [respond(PixelModel(1, 0.5), raw, key) for key in many] == first
+    assert [respond(PixelModel(2, 0.5), raw, key) for key in many] != first
     assert len({wrong for _, _, wrong in first}) == 2
     # With a key the body's `seed` does not matter, without one it does; an SDK's own retry keys are no keys.
-    bodies = [asked(stage.folder, question, seed=n) for n in range(20)]
-    assert len({respond(Engine(1, 0.5), body, "one-key") for body in bodies}) == 1
-    unkeyed = [respond(Engine(1, 0.5), body) for body in bodies]
+    bodies = [asked(scenes.folder, question, seed=n) for n in range(20)]
+    assert len({respond(PixelModel(1, 0.5), body, "one-key") for body in bodies}) == 1
+    unkeyed = [respond(PixelModel(1, 0.5), body) for body in bodies]
     assert len({wrong for _, _, wrong in unkeyed}) == 2
-    assert [respond(Engine(1, 0.5), body, f"stainless-python-retry-{n}") for n, body in enumerate(bodies)] == unkeyed
+    assert [
+        respond(PixelModel(1, 0.5), body, f"stainless-python-retry-{n}") for n, body in enumerate(bodies)
+    ] == unkeyed
 
 
-def test_a_video_can_come_whole_or_as_frames(stage: Stage, questions: dict[Any, list[Question]]) -> None:
+def test_a_video_can_come_whole_or_as_frames(scenes: Scenes, questions: dict[Any, list[WorldQuestion]]) -> None:
     for question in questions["tracking", "video"][:3] + questions["temporal grounding", "video"][:3]:
-        video = data_url((stage.folder / question.medium).read_bytes(), "video/mp4")
+        video = data_url((scenes.folder / question.medium).read_bytes(), "video/mp4")
         content = [{"type": "video_url", "video_url": {"url": video}}, text_part(question.text)]
         body = {"model": "pixels-1", "messages": [{"role": "user", "content": content}]}
-        response, _, _ = respond(Engine(error_rate=0.0), json.dumps(body).encode())
+        response, _, _ = respond(PixelModel(error_rate=0.0), json.dumps(body).encode())
         assert right(question, answer_in(response)), response
 
 
 @pytest.mark.parametrize("stamp", ["[{:.2f} s]", "t={:.1f}s", "<{:.1f} seconds>", "Frame 3 at {:.2f}s:", "{:.2f} sec"])
 def test_time_stamps_are_read_in_many_hands(stamp: str) -> None:
     picture = cv2.imencode(".png", np.zeros((16, 16, 3), np.uint8))[1].tobytes()
-    parts = [part for time_s in (0.0, 0.5, 1.25) for part in (Part(stamp.format(time_s)), Part(image=picture))]
-    prompt = prompt_of([*parts, Part("When?")])
+    parts = [
+        part for time_s in (0.0, 0.5, 1.25) for part in (ContentPart(stamp.format(time_s)), ContentPart(image=picture))
+    ]
+    prompt = decode_content([*parts, ContentPart("When?")])
     assert [frame.time_s for frame in prompt.frames] == pytest.approx([0.0, 0.5, 1.25], abs=0.051)
     assert prompt.text == "When?" or "Frame 3" in stamp
 
 
 def test_frames_without_stamps_are_a_second_apart_and_too_many_are_thinned() -> None:
     picture = cv2.imencode(".png", np.zeros((16, 16, 3), np.uint8))[1].tobytes()
-    assert [frame.time_s for frame in prompt_of([Part(image=picture)] * 3).frames] == [0.0, 1.0, 2.0]
-    many = prompt_of([Part(image=picture)] * 100).frames
+    assert [frame.time_s for frame in decode_content([ContentPart(image=picture)] * 3).frames] == [0.0, 1.0, 2.0]
+    many = decode_content([ContentPart(image=picture)] * 100).frames
     assert (len(many), many[0].time_s, many[-1].time_s) == (32, 0.0, 99.0)
 
 
@@ -258,7 +264,7 @@ def noise(*size: int) -> bytes:
     ids=["no picture", "noise", "five frames", "a thin stripe"],
 )
 def test_it_guesses_in_the_format_asked_for(text: str, pictures: list[bytes]) -> None:
-    finding = look(prompt_of([*(Part(image=data) for data in pictures), Part(text)]))
+    finding = measure_answer(decode_content([*(ContentPart(image=data) for data in pictures), ContentPart(text)]))
     answer = finding.answer if isinstance(finding.answer, str) else json.dumps(finding.answer)
     assert FORMATS[text](answer), answer
     assert finding.thoughts
@@ -275,7 +281,7 @@ def test_it_guesses_in_the_format_asked_for(text: str, pictures: list[bytes]) ->
 ])  # fmt: skip
 @pytest.mark.parametrize("count", [0, 1, 2, 4])
 def test_questions_of_the_world_about_other_pictures_are_guessed_at(text: str, count: int) -> None:
-    finding = look(prompt_of([*[Part(image=noise(96, 128))] * count, Part(text)]))
+    finding = measure_answer(decode_content([*[ContentPart(image=noise(96, 128))] * count, ContentPart(text)]))
     assert finding.answer
     assert finding.thoughts
 
@@ -291,12 +297,12 @@ def test_real_photographs_and_videos_are_answered_in_format(shared: Path) -> Non
             continue
         seen.add(kind)
         if row["data_type"] == "image":
-            parts = [Part(image=(root / path).read_bytes()) for path in paths]
+            parts = [ContentPart(image=(root / path).read_bytes()) for path in paths]
         else:
-            parts = [Part(video=(root / path).read_bytes()) for path in paths]
+            parts = [ContentPart(video=(root / path).read_bytes()) for path in paths]
         truth = re.search(r"<answer>(.*)</answer>", row["answer"], re.DOTALL)[1]
         shape = f"Answer like {truth}" if truth.startswith("{") else "\n".join(row["options"])
-        finding = look(prompt_of([*parts, Part(f"{row['problem_reserved_text']}\n{shape}")]))
+        finding = measure_answer(decode_content([*parts, ContentPart(f"{row['problem_reserved_text']}\n{shape}")]))
         if isinstance(finding.answer, dict):
             assert set(finding.answer) == set(json.loads(truth)), kind
         else:
@@ -305,8 +311,11 @@ def test_real_photographs_and_videos_are_answered_in_format(shared: Path) -> Non
 
 
 def test_a_guess_says_that_it_is_one() -> None:
-    finding = guess(
-        View(prompt_of([Part(image=noise(96, 128)), Part("Where is the cat? bounding box")])), "no cat in sight"
+    finding = fallback_answer(
+        Measurements(
+            decode_content([ContentPart(image=noise(96, 128)), ContentPart("Where is the cat? bounding box")])
+        ),
+        "no cat in sight",
     )
     assert finding.thoughts[0] == "No cat in sight."
     assert "guess" in finding.thoughts[-1]
@@ -315,17 +324,17 @@ def test_a_guess_says_that_it_is_one() -> None:
 @pytest.mark.parametrize(
     ("part", "message"),
     [
-        (Part(image=b""), "could not be read"),
-        (Part(image=b"GIF89a"), "could not be read"),
-        (Part(image=noise(64, 64)[:-400]), "could not be read: it is damaged"),
-        (Part(image=cv2.imencode(".png", np.zeros((9000, 9000), np.uint8))[1].tobytes()), "9000 x 9000 pixels"),
-        (Part(video=b"not a video"), "could not be read"),
-        (Part(video=b""), "could not be read"),
+        (ContentPart(image=b""), "could not be read"),
+        (ContentPart(image=b"GIF89a"), "could not be read"),
+        (ContentPart(image=noise(64, 64)[:-400]), "could not be read: it is damaged"),
+        (ContentPart(image=cv2.imencode(".png", np.zeros((9000, 9000), np.uint8))[1].tobytes()), "9000 x 9000 pixels"),
+        (ContentPart(video=b"not a video"), "could not be read"),
+        (ContentPart(video=b""), "could not be read"),
     ],
 )
-def test_what_cannot_be_opened_is_refused(part: Part, message: str) -> None:
-    with pytest.raises(MediumError, match=message):
-        prompt_of([part])
+def test_what_cannot_be_opened_is_refused(part: ContentPart, message: str) -> None:
+    with pytest.raises(MediaDecodeError, match=message):
+        decode_content([part])
 
 
 @pytest.mark.parametrize(
@@ -350,7 +359,7 @@ def test_what_cannot_be_opened_is_refused(part: Part, message: str) -> None:
 )
 def test_a_mistake_always_changes_the_answer(kind: str, answer: Any, options: dict[str, str]) -> None:
     for number in range(40):
-        finding = Finding(kind, answer, ["I looked."])
-        wrong = mistaken(finding, random.Random(number), options)
+        finding = MeasuredAnswer(kind, answer, ["I looked."])
+        wrong = inject_error(finding, random.Random(number), options)
         assert wrong.answer != answer
         assert finding.answer == answer

@@ -7,6 +7,6 @@
 `guess.py` answers what is not understood, `mistakes.py` makes a seeded share of it wrong.
 """
 
-from onethinker.demo.teacher.server import Server, serve
+from onethinker.demo.teacher.server import TeacherServer, serve
 
-__all__ = ["Server", "serve"]
+__all__ = ["TeacherServer", "serve"]

@@ -10,18 +10,18 @@ import math
 _BASE, _EACH_TILE, _TILE, _LARGEST = 85, 170, 512, 1024
 
 
-def of_text(text: str) -> int:
+def count_text(text: str) -> int:
     """Tokens of a text; 0 for the empty one."""
     return math.ceil(len(text) / 4)
 
 
-def of_picture(width: int, height: int) -> int:
+def count_image(width: int, height: int) -> int:
     """Tokens of a picture of so many pixels."""
     scale = min(1.0, _LARGEST / max(width, height, 1))
     tiles = math.ceil(width * scale / _TILE) * math.ceil(height * scale / _TILE)
     return _BASE + _EACH_TILE * max(tiles, 1)
 
 
-def clipped(text: str, most: int) -> str:
+def truncate(text: str, most: int) -> str:
     """The beginning of a text that counts for at most so many tokens."""
     return text[: 4 * most]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from onethinker.demo.world.palette import COLOURS, Shape
-from onethinker.demo.world.pointing import box_of
+from onethinker.demo.world.points import mask_box
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -17,7 +17,7 @@ PAPER = (250, 250, 247)
 INK = (32, 32, 38)
 
 
-def backdrop(rng: np.random.Generator, width: int, height: int) -> Pixels:
+def draw_background(rng: np.random.Generator, width: int, height: int) -> Pixels:
     """A muted background: a gradient between two greyish tones with a cloudy texture on it."""
     base = rng.uniform(125, 195)
     tones = base + rng.uniform(-14, 14, size=(2, 3)) + rng.uniform(-20, 20, size=(2, 1))
@@ -29,17 +29,17 @@ def backdrop(rng: np.random.Generator, width: int, height: int) -> Pixels:
     return _bytes(tones[0] * (1 - share) + tones[1] * share + clouds, 90, 215)
 
 
-def grain(rng: np.random.Generator, width: int, height: int, strength: float = 3.0) -> npt.NDArray[np.int16]:
+def noise_field(rng: np.random.Generator, width: int, height: int, strength: float = 3.0) -> npt.NDArray[np.int16]:
     """Camera noise to be added to a picture; `strength` is its standard deviation, of 255."""
     return np.round(rng.normal(0, strength, size=(height, width, 1))).astype(np.int16)
 
 
-def with_grain(pixels: Pixels, noise: npt.NDArray[np.int16]) -> Pixels:
+def add_noise(pixels: Pixels, noise: npt.NDArray[np.int16]) -> Pixels:
     """The picture with noise on it."""
     return _bytes(pixels.astype(np.int16) + noise, 0, 255)
 
 
-def paint(pixels: Pixels, shape: Shape) -> None:
+def draw_shape(pixels: Pixels, shape: Shape) -> None:
     """Draw a shape, anti-aliased, in place."""
     height, width = pixels.shape[:2]
     left, top, cover = _cover(shape, width, height)
@@ -48,7 +48,7 @@ def paint(pixels: Pixels, shape: Shape) -> None:
     part[...] = np.round(part * (1 - share) + np.array(COLOURS[shape.colour]) * share).astype(np.uint8)
 
 
-def mask_of(shape: Shape, width: int, height: int) -> npt.NDArray[np.bool_]:
+def shape_mask(shape: Shape, width: int, height: int) -> npt.NDArray[np.bool_]:
     """The pixels (height, width) that a shape covers by half or more."""
     mask = np.zeros((height, width), bool)
     left, top, cover = _cover(shape, width, height)
@@ -56,9 +56,9 @@ def mask_of(shape: Shape, width: int, height: int) -> npt.NDArray[np.bool_]:
     return mask
 
 
-def box_in(shape: Shape, width: int, height: int) -> list[int]:
+def shape_box(shape: Shape, width: int, height: int) -> list[int]:
     """The box [x1, y1, x2, y2] round a shape's mask, in thousandths: what can be seen, without the finest tips."""
-    return box_of(mask_of(shape, width, height))
+    return mask_box(shape_mask(shape, width, height))
 
 
 def sign(
@@ -68,7 +68,7 @@ def sign(
 
     `size` is the height of the font; the font is the one that Pillow carries.
     """
-    font = lettering(size)
+    font = load_font(size)
     step = round(1.45 * size)
     pad = size // 2 if pad is None else pad
     width = round(max(font.getlength(line) for line in lines)) + 2 * pad
@@ -87,12 +87,12 @@ def sign(
 def label(pixels: Pixels, text: str, centre: tuple[float, float], size: int) -> None:
     """Write dark text with no panel of its own, in place."""
     canvas = Image.fromarray(pixels)
-    ImageDraw.Draw(canvas).text(centre, text, font=lettering(size), fill=INK, anchor="mm")
+    ImageDraw.Draw(canvas).text(centre, text, font=load_font(size), fill=INK, anchor="mm")
     pixels[...] = np.asarray(canvas)
 
 
 @functools.lru_cache(maxsize=64)
-def lettering(size: int) -> ImageFont.FreeTypeFont:
+def load_font(size: int) -> ImageFont.FreeTypeFont:
     """The one font of the world: Pillow's own, at a size in pixels."""
     font = ImageFont.load_default(size)
     if not isinstance(font, ImageFont.FreeTypeFont):  # Pillow built without FreeType has a bitmap font only

@@ -8,7 +8,7 @@ import orjson
 
 
 @dataclass(frozen=True)
-class Question:
+class WorldQuestion:
     """What a row of the released layout is made of.
 
     `answer` is the body that belongs between the answer tags; `medium` is a path below the world's folder;
@@ -24,19 +24,19 @@ class Question:
     segmentation: dict[str, Any] = field(default_factory=dict)
 
 
-def body(**parts: object) -> str:
+def json_answer(**fields: object) -> str:
     """An answer of several parts as JSON with a space behind commas and colons, as the released corpus writes it."""
-    inner = orjson.dumps(parts).decode()
+    inner = orjson.dumps(fields).decode()
     return inner.replace(",", ", ").replace(":", ": ")
 
 
-def lettered(rng: np.random.Generator, right: str, wrong: list[str]) -> tuple[list[str], str]:
+def letter_options(rng: np.random.Generator, right: str, wrong: list[str]) -> tuple[list[str], str]:
     """Up to four options with letters in front, in random order, and the letter of the right one."""
     choices = [right, *[str(other) for other in rng.permutation(wrong)[:3]]]
     order = [choices[number] for number in rng.permutation(len(choices))]
     return [f"{chr(65 + n)}. {choice}" for n, choice in enumerate(order)], chr(65 + order.index(right))
 
 
-def either(rng: np.random.Generator, *ways: str) -> str:
+def choose_phrase(rng: np.random.Generator, *ways: str) -> str:
     """One of several ways to say a thing."""
     return ways[rng.integers(len(ways))]

@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 
 from corpus.discovery import modules
-from onethinker.demo.world.question import Question
-from onethinker.demo.world.stage import Stage
+from onethinker.demo.world.question import WorldQuestion
+from onethinker.demo.world.scenes import Scenes
 
 TRAIN_FILE, EVAL_FILE = "world_rl_train.json", "world_eval.json"
 
@@ -25,7 +25,7 @@ def write_world(out_dir: str | Path, seed: int = 0, per_family: int = 6) -> Path
     if per_family < 1:
         raise ValueError(f"per_family is {per_family}; a world needs at least 1 question a family")
     folder = Path(out_dir)
-    train, evaluation = Stage(folder, seed, "train"), Stage(folder, seed, "eval")
+    train, evaluation = Scenes(folder, seed, "train"), Scenes(folder, seed, "eval")
     asked = _questions(train, per_family)
     rows = [_training_row(number, family, question) for number, (family, question) in enumerate(asked, start=1)]
     held_out = _questions(evaluation, max(1, per_family // 3))
@@ -36,12 +36,12 @@ def write_world(out_dir: str | Path, seed: int = 0, per_family: int = 6) -> Path
     return _write(folder / TRAIN_FILE, rows)
 
 
-def _questions(stage: Stage, per_family: int) -> list[tuple[str, Question]]:
+def _questions(scenes: Scenes, per_family: int) -> list[tuple[str, WorldQuestion]]:
     families = modules("onethinker.demo.world.questions")
-    return [(name, family.ask(stage, number)) for name, family in families.items() for number in range(per_family)]
+    return [(name, family.ask(scenes, number)) for name, family in families.items() for number in range(per_family)]
 
 
-def _training_row(number: int, family: str, question: Question) -> dict[str, Any]:
+def _training_row(number: int, family: str, question: WorldQuestion) -> dict[str, Any]:
     return {
         "problem_id": number,
         "problem": f"<{question.data_type}>{question.text}",
@@ -55,7 +55,7 @@ def _training_row(number: int, family: str, question: Question) -> dict[str, Any
     }
 
 
-def _evaluation_row(number: int, family: str, question: Question) -> dict[str, Any]:
+def _evaluation_row(number: int, family: str, question: WorldQuestion) -> dict[str, Any]:
     return {
         "problem_id": number,
         "problem": question.text,

@@ -1,6 +1,6 @@
 """The questions that the teacher understands: one file for each theme.
 
-Each file has `ASKS`: pairs of a pattern and a function of the match and the view that returns a Finding, or raises
+Each file has `ASKS`: pairs of a pattern and a function of the match and the measured that returns a Finding, or raises
 NotSeen. A prompt is answered by the first pattern that its text holds, files in the order of their names.
 """
 
@@ -9,21 +9,23 @@ from collections.abc import Callable
 from functools import cache
 
 from corpus.discovery import modules
-from onethinker.demo.teacher.view import Finding, View
+from onethinker.demo.teacher.measurements import MeasuredAnswer, Measurements
 
-Answer = Callable[[re.Match[str], View], Finding]
+Answer = Callable[[re.Match[str], Measurements], MeasuredAnswer]
 
 
 @cache
-def asks() -> tuple[tuple[re.Pattern[str], Answer], ...]:
+def patterns() -> tuple[tuple[re.Pattern[str], Answer], ...]:
     """All patterns with the functions that answer them."""
     found = modules("onethinker.demo.teacher.questions").values()
-    return tuple((re.compile(pattern, re.IGNORECASE), answer) for module in found for pattern, answer in module.ASKS)
+    return tuple(
+        (re.compile(pattern, re.IGNORECASE), answer) for module in found for pattern, answer in module.PATTERNS
+    )
 
 
-def understood(text: str) -> tuple[re.Match[str], Answer] | None:
+def match_question(text: str) -> tuple[re.Match[str], Answer] | None:
     """The match and the answering function for a text, or None for a question of another world."""
-    for pattern, answer in asks():
+    for pattern, answer in patterns():
         match = pattern.search(text)
         if match:
             return match, answer

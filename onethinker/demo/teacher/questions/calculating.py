@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 
-from onethinker.demo.teacher.view import Finding, NotSeen, View, listed
-from onethinker.demo.world.stills import latex
+from onethinker.demo.teacher.measurements import MeasuredAnswer, Measurements, NotVisible, join_words
+from onethinker.demo.world.images import latex
 
 _OPERATIONS: dict[type, Callable[[Fraction, Fraction], Fraction]] = {
     ast.Add: operator.add,
@@ -24,7 +24,7 @@ def value_of(text: str) -> Fraction:
             raise ValueError("too long for a card")
         return _value(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, ZeroDivisionError, RecursionError) as error:
-        raise NotSeen(f"I read '{text}' and can not make a sum of it") from error
+        raise NotVisible(f"I read '{text}' and can not make a sum of it") from error
 
 
 def _value(node: ast.expr) -> Fraction:
@@ -35,45 +35,45 @@ def _value(node: ast.expr) -> Fraction:
     raise ValueError("not a sum of whole numbers")
 
 
-def _expression(_: re.Match[str], view: View) -> Finding:
-    text = " ".join(view.lines)
+def _expression(_: re.Match[str], measured: Measurements) -> MeasuredAnswer:
+    text = " ".join(measured.lines)
     value = value_of(text)
-    return Finding("number", latex(value), [f"The card says {text}.", f"Worked out, that is {value}."])
+    return MeasuredAnswer("number", latex(value), [f"The card says {text}.", f"Worked out, that is {value}."])
 
 
-def _equation(_: re.Match[str], view: View) -> Finding:
-    text = " ".join(view.lines)
+def _equation(_: re.Match[str], measured: Measurements) -> MeasuredAnswer:
+    text = " ".join(measured.lines)
     parts = re.fullmatch(r"(\d+) ?x ?([+-]) ?(\d+) ?= ?(\d+)", text.replace("X", "x"))
     if not parts or int(parts[1]) == 0:
-        raise NotSeen(f"I read '{text}' and can not make an equation of it")
+        raise NotVisible(f"I read '{text}' and can not make an equation of it")
     offset = int(parts[2] + parts[3])
     rest = int(parts[4]) - offset
     root = Fraction(rest, int(parts[1]))
     thoughts = [f"The card says {text}.", f"So {parts[1]}x = {rest}, and x = {rest} / {parts[1]} = {root}."]
-    return Finding("number", latex(root), thoughts)
+    return MeasuredAnswer("number", latex(root), thoughts)
 
 
-def _numbers(view: View) -> list[int]:
-    numbers = [int(text) for _, text in view.slides if text.isdigit()]
+def _numbers(measured: Measurements) -> list[int]:
+    numbers = [int(text) for _, text in measured.slides if text.isdigit()]
     if not numbers:
-        raise NotSeen("I looked for numbers on the frames and could read none")
+        raise NotVisible("I looked for numbers on the frames and could read none")
     return numbers
 
 
-def _sum(_: re.Match[str], view: View) -> Finding:
-    numbers = _numbers(view)
-    thoughts = [f"The video shows {listed([str(n) for n in numbers])}.", f"Together they make {sum(numbers)}."]
-    return Finding("number", str(sum(numbers)), thoughts)
+def _sum(_: re.Match[str], measured: Measurements) -> MeasuredAnswer:
+    numbers = _numbers(measured)
+    thoughts = [f"The video shows {join_words([str(n) for n in numbers])}.", f"Together they make {sum(numbers)}."]
+    return MeasuredAnswer("number", str(sum(numbers)), thoughts)
 
 
-def _product(_: re.Match[str], view: View) -> Finding:
-    numbers = _numbers(view)
+def _product(_: re.Match[str], measured: Measurements) -> MeasuredAnswer:
+    numbers = _numbers(measured)
     product = numbers[0] * numbers[-1]
     thoughts = [f"The first number is {numbers[0]}, the last {numbers[-1]}.", f"Their product is {product}."]
-    return Finding("number", str(product), thoughts)
+    return MeasuredAnswer("number", str(product), thoughts)
 
 
-ASKS = [
+PATTERNS = [
     (r"value of the expression on the card", _expression),
     (r"solve the equation on the card for x", _equation),
     (r"sum of the numbers that the video shows", _sum),

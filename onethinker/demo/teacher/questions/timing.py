@@ -3,14 +3,14 @@
 import math
 import re
 
-from onethinker.demo.teacher.sight.motion import Track
-from onethinker.demo.teacher.view import Finding, NotSeen, View, seconds
+from onethinker.demo.teacher.measurements import MeasuredAnswer, Measurements, NotVisible, seconds
+from onethinker.demo.teacher.vision.motion import BlobTrack
 
 _MOST_BOXES = 32
 
 
-def _span(match: re.Match[str], view: View) -> tuple[Track, list[float], str]:
-    track = view.track(match[1])
+def _span(match: re.Match[str], measured: Measurements) -> tuple[BlobTrack, list[float], str]:
+    track = measured.track(match[1])
     what = match[2].lower()
     start, end = track.moving_s() if what == "moving" else track.visible_s()
     step = f"{(track.times_s[-1] - track.times_s[0]) / max(len(track.times_s) - 1, 1):.2f}"
@@ -18,34 +18,34 @@ def _span(match: re.Match[str], view: View) -> tuple[Track, list[float], str]:
     return track, [seconds(start), seconds(end)], thought
 
 
-def _when(match: re.Match[str], view: View) -> Finding:
-    track, span, thought = _span(match, view)
-    return Finding("fields", {"time": span}, [f"I follow the {track.name} through the frames.", thought])
+def _when(match: re.Match[str], measured: Measurements) -> MeasuredAnswer:
+    track, span, thought = _span(match, measured)
+    return MeasuredAnswer("fields", {"time": span}, [f"I follow the {track.name} through the frames.", thought])
 
 
-def _when_and_where(match: re.Match[str], view: View) -> Finding:
-    track, span, thought = _span(match, view)
+def _when_and_where(match: re.Match[str], measured: Measurements) -> MeasuredAnswer:
+    track, span, thought = _span(match, measured)
     whole = range(math.ceil(span[0]), math.floor(span[1]) + 1)
     boxes = {str(second): track.box_at(second) for second in whole}
     thoughts = [thought, f"That holds {len(boxes)} whole seconds, and I measure a box at each."]
-    return Finding("fields", {"time": span, "boxes": boxes}, thoughts)
+    return MeasuredAnswer("fields", {"time": span, "boxes": boxes}, thoughts)
 
 
-def _follow(match: re.Match[str], view: View) -> Finding:
+def _follow(match: re.Match[str], measured: Measurements) -> MeasuredAnswer:
     asked = [float(number) for number in match[1].split(",")]
-    tracks = [track for track in view.tracks if 0 in track.seen]
+    tracks = [track for track in measured.tracks if 0 in track.seen]
     if not tracks:
-        raise NotSeen("the first frame holds no shape that I know")
+        raise NotVisible("the first frame holds no shape that I know")
     track = max(tracks, key=lambda t: _overlap(t.first.box, asked))
     if _overlap(track.first.box, asked) < 0.1:
-        raise NotSeen(f"the box {match[1]} holds no shape that I know")
+        raise NotVisible(f"the box {match[1]} holds no shape that I know")
     seconds_of_clip = range(min(int(track.times_s[-1]) + 1, _MOST_BOXES))
     boxes = {str(second + 1): track.box_at(second) for second in seconds_of_clip}
     thoughts = [
         f"The box in the first frame holds a {track.name}.",
         f"Over {len(boxes)} seconds it shifts by {100 * track.shift:+.0f}% of the width.",
     ]
-    return Finding("fields", {"boxes": boxes}, thoughts)
+    return MeasuredAnswer("fields", {"boxes": boxes}, thoughts)
 
 
 def _overlap(a: tuple[float, ...], b: list[float]) -> float:
@@ -55,7 +55,7 @@ def _overlap(a: tuple[float, ...], b: list[float]) -> float:
     return across * down / both if both > 0 else 0.0
 
 
-ASKS = [
+PATTERNS = [
     (r"when and where is the (\w+ \w+) (moving|visible)", _when_and_where),
     (r"find when this happens in the video: the (\w+ \w+) is (moving|visible)", _when),
     (r"during which time is the (\w+ \w+) (moving|visible)", _when),

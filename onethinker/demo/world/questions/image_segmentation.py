@@ -3,19 +3,19 @@
 import numpy as np
 from pycocotools import mask as coco
 
-from onethinker.demo.world.drawing import box_in
-from onethinker.demo.world.pointing import points_beside, points_on
-from onethinker.demo.world.question import Question, body
-from onethinker.demo.world.stage import Stage
+from onethinker.demo.world.drawing import shape_box
+from onethinker.demo.world.points import points_beside, points_on
+from onethinker.demo.world.question import WorldQuestion, json_answer
+from onethinker.demo.world.scenes import Scenes
 
 
-def ask(stage: Stage, number: int) -> Question:
+def ask(scenes: Scenes, number: int) -> WorldQuestion:
     """Question `number` of the family."""
-    picture, path = stage.picture(number)
-    shape = picture.shapes[stage.rng("segment", number).integers(len(picture.shapes))]
+    picture, path = scenes.shapes_image(number)
+    shape = picture.shapes[scenes.rng("segment", number).integers(len(picture.shapes))]
     mask = picture.mask(shape)
-    answer = body(
-        boxes=box_in(shape, picture.width, picture.height),
+    answer = json_answer(
+        boxes=shape_box(shape, picture.width, picture.height),
         positive_points=points_on(mask),
         negative_points=points_beside(mask),
     )
@@ -23,7 +23,9 @@ def ask(stage: Stage, number: int) -> Question:
         "resolution": {"width": picture.width, "height": picture.height},
         "segmentation_output": {"segmentation_rle": rle(mask)},
     }
-    return Question("segmentation", "image", path, f"Please segment the {shape.name}.", answer, segmentation=extras)
+    return WorldQuestion(
+        "segmentation", "image", path, f"Please segment the {shape.name}.", answer, segmentation=extras
+    )
 
 
 def rle(mask: np.ndarray) -> dict[str, object]:

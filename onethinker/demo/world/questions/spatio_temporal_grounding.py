@@ -2,15 +2,15 @@
 
 import math
 
-from onethinker.demo.world.clips import HEIGHT, WIDTH
-from onethinker.demo.world.drawing import box_in
-from onethinker.demo.world.question import Question, body
-from onethinker.demo.world.stage import Stage
+from onethinker.demo.world.drawing import shape_box
+from onethinker.demo.world.question import WorldQuestion, json_answer
+from onethinker.demo.world.scenes import Scenes
+from onethinker.demo.world.videos import HEIGHT, WIDTH
 
 
-def ask(stage: Stage, number: int) -> Question:
+def ask(scenes: Scenes, number: int) -> WorldQuestion:
     """Question `number` of the family; being there and moving take turns, starting with moving."""
-    clip, path = stage.clip(number)
+    clip, path = scenes.shapes_video(number)
     actor, span, does = (
         (clip.role("mover"), clip.role("mover").moves, "moving"),
         (clip.role("visitor"), clip.role("visitor").visible, "visible"),
@@ -19,6 +19,6 @@ def ask(stage: Stage, number: int) -> Question:
     for second in range(math.ceil(span[0]), math.floor(span[1]) + 1):
         shape = actor.at(second)
         if shape is not None:
-            boxes[str(second)] = box_in(shape, WIDTH, HEIGHT)
+            boxes[str(second)] = shape_box(shape, WIDTH, HEIGHT)
     text = f"When and where is the {actor.name} {does}? Give the time span and a box for each second."
-    return Question("spatial-temporal grounding", "video", path, text, body(time=list(span), boxes=boxes))
+    return WorldQuestion("spatial-temporal grounding", "video", path, text, json_answer(time=list(span), boxes=boxes))

@@ -1,23 +1,23 @@
 """Video segmentation: the moment when a shape is largest, with its box and points then; all masks for evaluation."""
 
-from onethinker.demo.world.clips import FPS, HEIGHT, WIDTH
-from onethinker.demo.world.drawing import box_in
-from onethinker.demo.world.pointing import points_beside, points_on
-from onethinker.demo.world.question import Question, body
+from onethinker.demo.world.drawing import shape_box
+from onethinker.demo.world.points import points_beside, points_on
+from onethinker.demo.world.question import WorldQuestion, json_answer
 from onethinker.demo.world.questions.image_segmentation import rle
-from onethinker.demo.world.stage import Stage
+from onethinker.demo.world.scenes import Scenes
+from onethinker.demo.world.videos import FPS, HEIGHT, WIDTH
 
 
-def ask(stage: Stage, number: int) -> Question:
+def ask(scenes: Scenes, number: int) -> WorldQuestion:
     """Question `number` of the family."""
-    clip, path = stage.clip(number)
+    clip, path = scenes.shapes_video(number)
     actor = clip.role("breather")
     shape = actor.at(actor.peak_s)
     assert shape is not None, "a breather is there all the time"
     mask = clip.mask(actor, actor.peak_s)
-    answer = body(
+    answer = json_answer(
         time=actor.peak_s,
-        boxes=box_in(shape, WIDTH, HEIGHT),
+        boxes=shape_box(shape, WIDTH, HEIGHT),
         positive_points=points_on(mask),
         negative_points=points_beside(mask),
     )
@@ -29,4 +29,4 @@ def ask(stage: Stage, number: int) -> Question:
         "segmentation_output": {"frames": names, "segmentation_rle": dict(zip(names, masks, strict=True))},
     }
     text = f"Please segment the {actor.name} at the moment when it is largest."
-    return Question("segmentation", "video", path, text, answer, segmentation=extras)
+    return WorldQuestion("segmentation", "video", path, text, answer, segmentation=extras)

@@ -17,8 +17,8 @@ def salient_mask(pixels: Pixels) -> npt.NDArray[np.bool_]:
     border = np.concatenate([lab[:6].reshape(-1, 3), lab[-6:].reshape(-1, 3), lab[:, :6].reshape(-1, 3)])
     difference = np.linalg.norm(lab - np.median(border, axis=0), axis=2)
     scaled = np.clip(255 * difference / max(float(difference.max()), 1e-6), 0, 255).astype(np.uint8)
-    _, standing_out = cv2.threshold(scaled, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(standing_out)
+    _, find_extreme = cv2.threshold(scaled, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(find_extreme)
     mask = np.zeros((96, 96), np.uint8)
     if count > 1 and difference.max() > 8:
         mask[labels == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())] = 1

@@ -9,13 +9,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from onethinker.demo.teacher.view import Finding
+from onethinker.demo.teacher.measurements import MeasuredAnswer
 from onethinker.demo.world.palette import COLOURS, FORMS
 
-Mistake = Callable[[Finding, random.Random, dict[str, str]], Finding | None]
+Mistake = Callable[[MeasuredAnswer, random.Random, dict[str, str]], MeasuredAnswer | None]
 
 
-def mistaken(finding: Finding, rng: random.Random, options: dict[str, str]) -> Finding:
+def inject_error(finding: MeasuredAnswer, rng: random.Random, options: dict[str, str]) -> MeasuredAnswer:
     """The finding with one mistake in it that fits its kind."""
     order = list(_BY_KIND[finding.kind])
     rng.shuffle(order)
@@ -23,41 +23,41 @@ def mistaken(finding: Finding, rng: random.Random, options: dict[str, str]) -> F
         wrong = mistake(finding, rng, options)
         if wrong is not None and wrong.answer != finding.answer:
             return wrong
-    return _changed(finding, "I can not tell.", "I can not tell.") if isinstance(finding.answer, str) else finding
+    return _replace(finding, "I can not tell.", "I can not tell.") if isinstance(finding.answer, str) else finding
 
 
-def _other_letter(finding: Finding, rng: random.Random, options: dict[str, str]) -> Finding | None:
+def _other_letter(finding: MeasuredAnswer, rng: random.Random, options: dict[str, str]) -> MeasuredAnswer | None:
     others = [letter for letter in options if letter != finding.answer]
     if not others:
         return None
     letter = rng.choice(others)
-    return _changed(finding, letter, f"On second thoughts, {options[letter]} fits better.")
+    return _replace(finding, letter, f"On second thoughts, {options[letter]} fits better.")
 
 
-def _off_by_one(finding: Finding, rng: random.Random, _: dict[str, str]) -> Finding | None:
+def _off_by_one(finding: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> MeasuredAnswer | None:
     if not re.fullmatch(r"-?\d+", str(finding.answer)):
         return None
     number = int(str(finding.answer)) + rng.choice((-1, 1))
     number = abs(number)
-    return _changed(finding, str(number), f"Counting once more I get {number}.")
+    return _replace(finding, str(number), f"Counting once more I get {number}.")
 
 
-def _misjudged(finding: Finding, rng: random.Random, _: dict[str, str]) -> Finding | None:
+def _misjudged(finding: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> MeasuredAnswer | None:
     if not re.fullmatch(r"-?\d*\.?\d+", str(finding.answer)):
         return None
     number = float(str(finding.answer)) * rng.choice((0.4, 0.6, 1.6, 2.0))
-    return _changed(finding, f"{number:.4g}", f"Seen in proportion it is nearer to {number:.4g}.")
+    return _replace(finding, f"{number:.4g}", f"Seen in proportion it is nearer to {number:.4g}.")
 
 
-def _upside_down(finding: Finding, rng: random.Random, _: dict[str, str]) -> Finding | None:
+def _upside_down(finding: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> MeasuredAnswer | None:
     fraction = re.fullmatch(r"\$(-?)\\frac\{(\d+)\}\{(\d+)\}\$", str(finding.answer))
     if not fraction:
         return None
     turned = rf"${fraction[1]}\frac{{{fraction[3]}}}{{{fraction[2]}}}$"
-    return _changed(finding, turned, f"Dividing the other way round gives {turned}.")
+    return _replace(finding, turned, f"Dividing the other way round gives {turned}.")
 
 
-def _misread(finding: Finding, rng: random.Random, _: dict[str, str]) -> Finding | None:
+def _misread(finding: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> MeasuredAnswer | None:
     """Letters that look alike, in every word."""
     pairs = ("ao", "ec", "nm", "il", "rt", "AR", "EF", "O0", "S5", "17", "IL", "TF", "38", "uv")
     swaps = {pair[n]: pair[1 - n] for pair in pairs for n in (0, 1)}
@@ -68,10 +68,10 @@ def _misread(finding: Finding, rng: random.Random, _: dict[str, str]) -> Finding
         spot = rng.choice(spots) if spots else -1
         wrong.append(word[:spot] + swaps[word[spot]] + word[spot + 1 :] if spots else word[:-1])
     text = " ".join(wrong)
-    return _changed(finding, text, f"It seems to say {text}.")
+    return _replace(finding, text, f"It seems to say {text}.")
 
 
-def _other_names(finding: Finding, rng: random.Random, _: dict[str, str]) -> Finding | None:
+def _other_names(finding: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> MeasuredAnswer | None:
     """Every colour and form taken for another one, and left for right."""
     text = str(finding.answer)
     turned = {"left": "right", "right": "left", "top": "bottom", "bottom": "top", "grows": "turns", "waits": "jumps"}
@@ -80,18 +80,18 @@ def _other_names(finding: Finding, rng: random.Random, _: dict[str, str]) -> Fin
         turned |= {name: names[(n + step) % len(names)] for n, name in enumerate(names)}
     pattern = r"\b(" + "|".join(turned) + r")\b"
     wrong = re.sub(pattern, lambda match: turned[match[1]], text)
-    return _changed(finding, wrong, f"Looking closer: {wrong}") if wrong != text else None
+    return _replace(finding, wrong, f"Looking closer: {wrong}") if wrong != text else None
 
 
-def _short(finding: Finding, _: random.Random, __: dict[str, str]) -> Finding | None:
+def _short(finding: MeasuredAnswer, _: random.Random, __: dict[str, str]) -> MeasuredAnswer | None:
     words = str(finding.answer).split()
     if len(words) < 3:
         return None
     text = " ".join(words[: max(1, len(words) // 3)])
-    return _changed(finding, text, "That is all that matters.")
+    return _replace(finding, text, "That is all that matters.")
 
 
-def _shifted(finding: Finding, rng: random.Random, _: dict[str, str]) -> Finding | None:
+def _shifted(finding: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> MeasuredAnswer | None:
     """Boxes and points moved by most of a box's size."""
     answer = _fields(finding)
     if "boxes" not in answer:
@@ -102,22 +102,22 @@ def _shifted(finding: Finding, rng: random.Random, _: dict[str, str]) -> Finding
     share = rng.uniform(0.6, 0.9)
     across = rng.choice((-1, 1)) * max(share * (first[2] - first[0]), 40)
     down = rng.choice((-1, 1)) * max(share * (first[3] - first[1]), 40)
-    return _mapped(finding, lambda x, y: (x + across, y + down), "Allowing for the edges, I move it a little.")
+    return _move_points(finding, lambda x, y: (x + across, y + down), "Allowing for the edges, I move it a little.")
 
 
-def _axes_swapped(finding: Finding, _: random.Random, __: dict[str, str]) -> Finding | None:
-    return _mapped(finding, lambda x, y: (y, x), "I write the row first and the column second.")
+def _axes_swapped(finding: MeasuredAnswer, _: random.Random, __: dict[str, str]) -> MeasuredAnswer | None:
+    return _move_points(finding, lambda x, y: (y, x), "I write the row first and the column second.")
 
 
-def _span_turned(finding: Finding, _: random.Random, __: dict[str, str]) -> Finding | None:
+def _span_turned(finding: MeasuredAnswer, _: random.Random, __: dict[str, str]) -> MeasuredAnswer | None:
     answer = _fields(finding)
     if not isinstance(answer.get("time"), list):
         return None
     answer["time"] = answer["time"][::-1]
-    return _changed(finding, answer, "The later time comes first.")
+    return _replace(finding, answer, "The later time comes first.")
 
 
-def _mistimed(finding: Finding, rng: random.Random, _: dict[str, str]) -> Finding | None:
+def _mistimed(finding: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> MeasuredAnswer | None:
     answer = _fields(finding)
     if "time" not in answer:
         return None
@@ -127,16 +127,16 @@ def _mistimed(finding: Finding, rng: random.Random, _: dict[str, str]) -> Findin
     if len(moved) == 2 and moved[1] - moved[0] < 0.2:
         moved = [moved[0], round(moved[0] + 0.5, 1)]
     answer["time"] = moved if isinstance(answer["time"], list) else moved[0]
-    return _changed(finding, answer, f"It must have been nearer to {moved[0]} s.")
+    return _replace(finding, answer, f"It must have been nearer to {moved[0]} s.")
 
 
-def _frozen(finding: Finding, _: random.Random, __: dict[str, str]) -> Finding | None:
+def _frozen(finding: MeasuredAnswer, _: random.Random, __: dict[str, str]) -> MeasuredAnswer | None:
     """Only the first two seconds followed."""
     answer = _fields(finding)
     if not isinstance(answer.get("boxes"), dict) or len(answer["boxes"]) < 4:
         return None
     answer["boxes"] = dict(list(answer["boxes"].items())[:2])
-    return _changed(finding, answer, "After that it does not change any more.")
+    return _replace(finding, answer, "After that it does not change any more.")
 
 
 _BY_KIND: dict[str, tuple[Mistake, ...]] = {
@@ -147,11 +147,13 @@ _BY_KIND: dict[str, tuple[Mistake, ...]] = {
 }
 
 
-def _fields(finding: Finding) -> dict[str, Any]:
+def _fields(finding: MeasuredAnswer) -> dict[str, Any]:
     return copy.deepcopy(finding.answer) if isinstance(finding.answer, dict) else {}
 
 
-def _mapped(finding: Finding, move: Callable[[float, float], tuple[float, float]], thought: str) -> Finding | None:
+def _move_points(
+    finding: MeasuredAnswer, move: Callable[[float, float], tuple[float, float]], thought: str
+) -> MeasuredAnswer | None:
     answer = _fields(finding)
     if "boxes" not in answer:
         return None
@@ -167,8 +169,8 @@ def _mapped(finding: Finding, move: Callable[[float, float], tuple[float, float]
     for name in ("positive_points", "negative_points"):
         if name in answer:
             answer[name] = [point(x, y) for x, y in answer[name]]
-    return _changed(finding, answer, thought)
+    return _replace(finding, answer, thought)
 
 
-def _changed(finding: Finding, answer: str | dict[str, object], thought: str) -> Finding:
-    return Finding(finding.kind, answer, [*finding.thoughts, thought])
+def _replace(finding: MeasuredAnswer, answer: str | dict[str, object], thought: str) -> MeasuredAnswer:
+    return MeasuredAnswer(finding.kind, answer, [*finding.thoughts, thought])

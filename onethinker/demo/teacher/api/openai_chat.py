@@ -5,8 +5,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from onethinker.demo.teacher import tokens
-from onethinker.demo.teacher.prompt import Part
-from onethinker.demo.teacher.wire.shapes import Answered, Asked, WireError, event, from_data_url, pieces, whole_number
+from onethinker.demo.teacher.api.common import (
+    ApiError,
+    ApiRequest,
+    ApiResponse,
+    decode_data_url,
+    event,
+    positive_int,
+    split_pieces,
+)
+from onethinker.demo.teacher.content import ContentPart
 
 PATH = "/v1/chat/completions"
 API = "openai"
@@ -15,17 +23,17 @@ _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _CACHED_FROM = 1024  # OpenAI caches prompts from so many tokens on
 
 
-def bad_request(message: str, param: str | None = None, code: str | None = None) -> WireError:
+def bad_request(message: str, param: str | None = None, code: str | None = None) -> ApiError:
     """A 400 in OpenAI's words."""
-    return WireError(400, "invalid_request_error", message, param=param, code=code)
+    return ApiError(400, "invalid_request_error", message, param=param, code=code)
 
 
-def read(body: Mapping[str, Any]) -> Asked:
+def read(body: Mapping[str, Any]) -> ApiRequest:
     """Read a request. System prompts of 1,024 tokens and more count as cached, as if they had been sent before."""
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise bad_request("Missing required parameter: 'messages', a non-empty array.", "messages")
-    parts: list[Part] = []
+    parts: list[ContentPart] = []
     system = ""
     for number, message in enumerate(messages):
         param = f"messages[{number}]"
@@ -33,17 +41,17 @@ def read(body: Mapping[str, Any]) -> Asked:
             raise bad_request(f"Invalid value: '{param}.role' must be one of {', '.join(_ROLES)}.", f"{param}.role")
         if message["role"] in ("assistant", "tool", "function"):
             continue  # what the assistant said before says nothing about the pictures
-        found = parts_of(message.get("content"), f"{param}.content", _CONTENT)
+        found = parse_parts(message.get("content"), f"{param}.content", _CONTENT)
         parts += found
         if message["role"] in ("system", "developer"):
             system += "".join(part.text for part in found)
     try:
-        most = whole_number(body, "max_completion_tokens") or whole_number(body, "max_tokens")
-        choices = whole_number(body, "n", most=128) or 1
+        most = positive_int(body, "max_completion_tokens") or positive_int(body, "max_tokens")
+        choices = positive_int(body, "n", most=128) or 1
     except ValueError as error:
         raise bad_request(f"Invalid value: {error}.", code="integer_below_min_value") from error
-    system_tokens = tokens.of_text(system)
-    return Asked(
+    system_tokens = tokens.count_text(system)
+    return ApiRequest(
         model=str(body.get("model", "")),
         parts=parts,
         max_tokens=most,
@@ -54,10 +62,12 @@ def read(body: Mapping[str, Any]) -> Asked:
     )
 
 
-def parts_of(content: Any, param: str, kinds: Mapping[str, Callable[[dict[str, Any]], Part]]) -> list[Part]:
+def parse_parts(
+    content: Any, param: str, kinds: Mapping[str, Callable[[dict[str, Any]], ContentPart]]
+) -> list[ContentPart]:
     """The parts of one message's content; raises WireError for what cannot be understood."""
     if isinstance(content, str):
-        return [Part(content)]
+        return [ContentPart(content)]
     if not isinstance(content, list):
         raise bad_request(f"Invalid type for '{param}': expected a string or an array of parts.", param, "invalid_type")
     parts = []
@@ -78,20 +88,20 @@ def parts_of(content: Any, param: str, kinds: Mapping[str, Callable[[dict[str, A
     return parts
 
 
-def _text(part: dict[str, Any]) -> Part:
+def _text(part: dict[str, Any]) -> ContentPart:
     if not isinstance(part["text"], str):
         raise ValueError("'text' must be a string")
-    return Part(part["text"])
+    return ContentPart(part["text"])
 
 
-_CONTENT: dict[str, Callable[[dict[str, Any]], Part]] = {
+_CONTENT: dict[str, Callable[[dict[str, Any]], ContentPart]] = {
     "text": _text,
-    "image_url": lambda part: Part(image=from_data_url(part["image_url"]["url"])),
-    "video_url": lambda part: Part(video=from_data_url(part["video_url"]["url"])),
+    "image_url": lambda part: ContentPart(image=decode_data_url(part["image_url"]["url"])),
+    "video_url": lambda part: ContentPart(video=decode_data_url(part["video_url"]["url"])),
 }
 
 
-def write(asked: Asked, answered: Answered) -> dict[str, Any]:
+def write(asked: ApiRequest, answered: ApiResponse) -> dict[str, Any]:
     """The JSON of a whole completion."""
     return {
         "id": f"chatcmpl-{answered.id}",
@@ -113,7 +123,7 @@ def write(asked: Asked, answered: Answered) -> dict[str, Any]:
     }
 
 
-def _usage(answered: Answered) -> dict[str, Any]:
+def _usage(answered: ApiResponse) -> dict[str, Any]:
     output = sum(answered.output_tokens)
     return {
         "prompt_tokens": answered.input_tokens,
@@ -129,7 +139,7 @@ def _usage(answered: Answered) -> dict[str, Any]:
     }
 
 
-def events(asked: Asked, answered: Answered) -> Iterator[bytes]:
+def events(asked: ApiRequest, answered: ApiResponse) -> Iterator[bytes]:
     """The completion as a stream of chunks, ended by [DONE]; usage comes last, and only where it was asked for."""
     common: dict[str, Any] = {
         "id": f"chatcmpl-{answered.id}",
@@ -146,7 +156,7 @@ def events(asked: Asked, answered: Answered) -> Iterator[bytes]:
 
     for number, reply in enumerate(answered.replies):
         yield chunk(number, {"role": "assistant", "content": ""})
-        for piece in pieces(reply.text):
+        for piece in split_pieces(reply.text):
             yield chunk(number, {"content": piece})
         yield chunk(number, {}, reply.finish)
     if asked.include_usage:
@@ -154,6 +164,6 @@ def events(asked: Asked, answered: Answered) -> Iterator[bytes]:
     yield b"data: [DONE]\n\n"
 
 
-def failure(error: WireError, request_id: str) -> dict[str, Any]:
+def failure(error: ApiError, request_id: str) -> dict[str, Any]:
     """OpenAI's error JSON."""
     return {"error": {"message": error.message, "type": error.kind, "param": error.param, "code": error.code}}

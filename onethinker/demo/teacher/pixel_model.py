@@ -7,38 +7,38 @@ from typing import Any
 
 import orjson
 
-from onethinker.demo.teacher import models, tokens
-from onethinker.demo.teacher.prompt import MediumError, Prompt, prompt_of
-from onethinker.demo.teacher.reply import reply_to
-from onethinker.demo.teacher.wire import anthropic_messages
-from onethinker.demo.teacher.wire.shapes import Answered, Asked, WireError
+from onethinker.demo.teacher import served_models, tokens
+from onethinker.demo.teacher.api import anthropic_messages
+from onethinker.demo.teacher.api.common import ApiError, ApiRequest, ApiResponse
+from onethinker.demo.teacher.content import MediaDecodeError, RequestContent, decode_content
+from onethinker.demo.teacher.response import respond
 
 _EACH_PART = 3  # tokens that wrap a part of a message
 
 
 @dataclass(frozen=True)
-class Engine:
+class PixelModel:
     """Answers requests. The same seed, rate and request give the same answer, in any process."""
 
     seed: int = 0
     error_rate: float = 0.15
 
-    def answer(self, wire: ModuleType, raw: bytes, key: str | None) -> tuple[Asked, Answered]:
+    def answer(self, api: ModuleType, raw: bytes, key: str | None) -> tuple[ApiRequest, ApiResponse]:
         """Read a request in a wire format and answer it; raises WireError for what the API would refuse.
 
         What is left to chance hangs on the seed, the model and the Idempotency-Key, or the request's bytes if it has
         none. Keys that an SDK makes up for its own retries change from call to call and do not count.
         """
-        asked = wire.read(_json(raw))
-        model = models.find(asked.model)
+        asked = api.read(_json(raw))
+        model = served_models.find(asked.model)
         if model is None:
-            raise _no_model(wire.API, asked.model)
-        prompt = _looked_at(asked)
+            raise _no_model(api.API, asked.model)
+        prompt = _decode(asked)
         own_key = key if key and not key.startswith("stainless-") else None
         what = own_key.encode() if own_key else hashlib.sha256(raw).digest()
         draw = b"\0".join([str(self.seed).encode(), model.id.encode(), what])
         replies = [
-            reply_to(
+            respond(
                 prompt,
                 draw=draw + str(number).encode(),
                 error_rate=model.error_rate(self.error_rate),
@@ -46,20 +46,20 @@ class Engine:
             )
             for number in range(asked.choices)
         ]
-        return asked, Answered(
+        return asked, ApiResponse(
             replies=replies,
             input_tokens=_input_tokens(asked, prompt),
-            output_tokens=[tokens.of_text(reply.text) for reply in replies],
+            output_tokens=[tokens.count_text(reply.text) for reply in replies],
             cached_tokens=asked.cached_tokens,
             id=hashlib.sha256(draw).hexdigest()[:24],
         )
 
     def count(self, raw: bytes) -> int:
         """The input tokens of a request in Anthropic's format."""
-        asked = anthropic_messages.read_without_limit(_json(raw))
-        if models.find(asked.model) is None:
+        asked = anthropic_messages.parse_count_request(_json(raw))
+        if served_models.find(asked.model) is None:
             raise _no_model(anthropic_messages.API, asked.model)
-        return _input_tokens(asked, _looked_at(asked))
+        return _input_tokens(asked, _decode(asked))
 
 
 def _json(raw: bytes) -> dict[str, Any]:
@@ -67,31 +67,31 @@ def _json(raw: bytes) -> dict[str, Any]:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         message = f"We could not parse the JSON body of your request: {error}"
-        raise WireError(400, "invalid_request_error", message) from error
+        raise ApiError(400, "invalid_request_error", message) from error
     if not isinstance(body, dict):
-        raise WireError(400, "invalid_request_error", "The body of a request must be a JSON object.")
+        raise ApiError(400, "invalid_request_error", "The body of a request must be a JSON object.")
     if not isinstance(body.get("model"), str):
-        raise WireError(400, "invalid_request_error", "model: Field required, a string.", param="model")
+        raise ApiError(400, "invalid_request_error", "model: Field required, a string.", param="model")
     return body
 
 
-def _looked_at(asked: Asked) -> Prompt:
+def _decode(asked: ApiRequest) -> RequestContent:
     try:
-        return prompt_of(asked.parts)
-    except MediumError as error:
-        raise WireError(
+        return decode_content(asked.parts)
+    except MediaDecodeError as error:
+        raise ApiError(
             400, "invalid_request_error", f"You sent an unsupported image or video: {error}.", code="invalid_image"
         ) from error
 
 
-def _no_model(api: str, name: str) -> WireError:
+def _no_model(api: str, name: str) -> ApiError:
     if api == "anthropic":
-        return WireError(404, "not_found_error", f"model: {name}. {models.unknown(name)}")
-    return WireError(404, "invalid_request_error", models.unknown(name), param="model", code="model_not_found")
+        return ApiError(404, "not_found_error", f"model: {name}. {served_models.unknown(name)}")
+    return ApiError(404, "invalid_request_error", served_models.unknown(name), param="model", code="model_not_found")
 
 
-def _input_tokens(asked: Asked, prompt: Prompt) -> int:
-    pictures = [*prompt.stills, *(frame.pixels for frame in prompt.frames)]
-    return sum(tokens.of_text(part.text) + _EACH_PART for part in asked.parts) + sum(
-        tokens.of_picture(pixels.shape[1], pixels.shape[0]) for pixels in pictures
+def _input_tokens(asked: ApiRequest, prompt: RequestContent) -> int:
+    pictures = [*prompt.images, *(frame.pixels for frame in prompt.frames)]
+    return sum(tokens.count_text(part.text) + _EACH_PART for part in asked.parts) + sum(
+        tokens.count_image(pixels.shape[1], pixels.shape[0]) for pixels in pictures
     )

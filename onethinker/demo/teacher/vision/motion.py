@@ -5,25 +5,25 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from onethinker.demo.teacher.sight.colours import Thing
+from onethinker.demo.teacher.vision.blobs import Blob
 
-Span = tuple[float, float]
+Interval = tuple[float, float]
 Box = list[int]
 
 
 @dataclass
-class Track:
+class BlobTrack:
     """One thing over time: `seen` maps frame numbers to what was seen; `times_s` are all frames' times."""
 
     colour: str
     times_s: list[float]
     duration_s: float
-    seen: dict[int, Thing] = field(default_factory=dict)
+    seen: dict[int, Blob] = field(default_factory=dict)
 
     @property
     def form(self) -> str:
         """The form it was most often taken for."""
-        counted = Counter(thing.form for thing in self.seen.values() if thing.form)
+        counted = Counter(blob.form for blob in self.seen.values() if blob.form)
         return counted.most_common(1)[0][0] if counted else ""
 
     @property
@@ -32,7 +32,7 @@ class Track:
         return f"{self.colour} {self.form or 'patch'}"
 
     @property
-    def first(self) -> Thing:
+    def first(self) -> Blob:
         """It in the first frame that shows it."""
         return self.seen[min(self.seen)]
 
@@ -55,17 +55,17 @@ class Track:
     @property
     def pulses(self) -> bool:
         """Whether it grows to half as much again as it was."""
-        areas = [thing.area for thing in self.seen.values()]
+        areas = [blob.area for blob in self.seen.values()]
         return max(areas) > 1.5 * min(areas)
 
-    def visible_s(self) -> Span:
+    def visible_s(self) -> Interval:
         """When it is there: an edge between two frames is put halfway."""
         first, last = min(self.seen), max(self.seen)
         start = (self.times_s[first - 1] + self.times_s[first]) / 2 if first else 0.0
         end = (self.times_s[last] + self.times_s[last + 1]) / 2 if last + 1 < len(self.times_s) else self.duration_s
         return start, end
 
-    def moving_s(self) -> Span:
+    def moving_s(self) -> Interval:
         """When it moves: a line through the places on the way, met with the places of rest before and after.
 
         The whole time in which it is visible where it never rests or never moves.
@@ -101,7 +101,7 @@ class Track:
                 return float(np.clip(times[top] + shift, times[top - 1], times[top + 1]))
         return float(times[top])
 
-    def nearest(self, time_s: float) -> Thing:
+    def nearest(self, time_s: float) -> Blob:
         """It in the frame nearest to a time, of the frames that show it."""
         return self.seen[min(self.seen, key=lambda n: abs(self.times_s[n] - time_s))]
 
@@ -113,32 +113,32 @@ class Track:
         return [round(float(np.interp(time_s, times, boxes[:, edge]))) for edge in range(4)]
 
 
-def tracks_in(frames: list[list[Thing]], times_s: list[float], duration_s: float) -> list[Track]:
+def link_tracks(frames: list[list[Blob]], times_s: list[float], duration_s: float) -> list[BlobTrack]:
     """Tracks of the things in a series of frames: the same colour, nearest place first."""
-    tracks: list[Track] = []
-    for number, things in enumerate(frames):
+    tracks: list[BlobTrack] = []
+    for number, blobs in enumerate(frames):
         pairs = sorted(
             (
-                (_distance(track, thing), number_of_track, number_of_thing)
+                (_distance(track, blob), number_of_track, number_of_thing)
                 for number_of_track, track in enumerate(tracks)
-                for number_of_thing, thing in enumerate(things)
-                if track.colour == thing.colour
+                for number_of_thing, blob in enumerate(blobs)
+                if track.colour == blob.colour
             ),
         )
         taken_tracks: set[int] = set()
         taken_things: set[int] = set()
         for _, track_number, thing_number in pairs:
             if track_number not in taken_tracks and thing_number not in taken_things:
-                tracks[track_number].seen[number] = things[thing_number]
+                tracks[track_number].seen[number] = blobs[thing_number]
                 taken_tracks.add(track_number)
                 taken_things.add(thing_number)
-        for thing_number, thing in enumerate(things):
+        for thing_number, blob in enumerate(blobs):
             if thing_number not in taken_things:
-                tracks.append(Track(thing.colour, times_s, duration_s, {number: thing}))
+                tracks.append(BlobTrack(blob.colour, times_s, duration_s, {number: blob}))
     # A speck in a single frame of many is noise, not a thing.
     return [track for track in tracks if len(track.seen) >= 2 or len(frames) < 3]
 
 
-def _distance(track: Track, thing: Thing) -> float:
+def _distance(track: BlobTrack, blob: Blob) -> float:
     last = track.seen[max(track.seen)]
-    return float(np.hypot(last.centre[0] - thing.centre[0], last.centre[1] - thing.centre[1]))
+    return float(np.hypot(last.centre[0] - blob.centre[0], last.centre[1] - blob.centre[1]))

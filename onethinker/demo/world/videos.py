@@ -9,25 +9,25 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from onethinker.demo.world.drawing import Pixels, backdrop, grain, mask_of, paint, sign, with_grain
+from onethinker.demo.world.drawing import Pixels, add_noise, draw_background, draw_shape, noise_field, shape_mask, sign
+from onethinker.demo.world.images import WORDS
 from onethinker.demo.world.palette import COLOURS, FORMS, Shape
-from onethinker.demo.world.stills import WORDS
 
 WIDTH, HEIGHT, FPS = 384, 256, 10
 # A width that is not a multiple of 128 leaves padding behind each row, which x264 reads: two runs then differ by bytes.
 
-Span = tuple[float, float]
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Actor:
+class MovingShape:
     """A shape with a part to play. Times in seconds; it exists for visible[0] <= t < visible[1]."""
 
     role: str  # crosser, visitor, mover, breather or still
     shape: Shape
     end_x: float
-    moves: Span
-    visible: Span
+    moves: Interval
+    visible: Interval
     peak_s: float = 0.0
     peak_radius: float = 0.0
 
@@ -56,14 +56,14 @@ class Actor:
 
 
 @dataclass(frozen=True)
-class Clip:
+class ShapesVideo:
     """Actors in lanes of their own, each of another colour, from top to bottom; nothing ever covers another."""
 
     duration_s: float
-    actors: tuple[Actor, ...]
-    look: int  # seed of the backdrop and the noise
+    actors: tuple[MovingShape, ...]
+    texture_seed: int  # seed of the backdrop and the noise
 
-    def role(self, role: str) -> Actor:
+    def role(self, role: str) -> MovingShape:
         """The first actor with that part; every clip has a crosser, a visitor, a mover and a breather."""
         return next(actor for actor in self.actors if actor.role == role)
 
@@ -71,26 +71,26 @@ class Clip:
         """The times of the frames."""
         return [round(number / FPS, 3) for number in range(round(self.duration_s * FPS))]
 
-    def mask(self, actor: Actor, time_s: float) -> npt.NDArray[np.bool_]:
+    def mask(self, actor: MovingShape, time_s: float) -> npt.NDArray[np.bool_]:
         """The pixels of an actor at a time; empty while it is not there."""
         shape = actor.at(time_s)
-        return np.zeros((HEIGHT, WIDTH), bool) if shape is None else mask_of(shape, WIDTH, HEIGHT)
+        return np.zeros((HEIGHT, WIDTH), bool) if shape is None else shape_mask(shape, WIDTH, HEIGHT)
 
     def frames(self) -> Iterator[Pixels]:
         """The pictures, one for each time."""
-        rng = np.random.default_rng(self.look)
-        scenery = backdrop(rng, WIDTH, HEIGHT)
-        noise = grain(rng, WIDTH, HEIGHT, strength=1.5)
+        rng = np.random.default_rng(self.texture_seed)
+        scenery = draw_background(rng, WIDTH, HEIGHT)
+        noise = noise_field(rng, WIDTH, HEIGHT, strength=1.5)
         for number, time_s in enumerate(self.times()):
             pixels = scenery.copy()
             for actor in self.actors:
                 shape = actor.at(time_s)
                 if shape is not None:
-                    paint(pixels, shape)
-            yield with_grain(pixels, np.roll(noise, 37 * number, axis=1))
+                    draw_shape(pixels, shape)
+            yield add_noise(pixels, np.roll(noise, 37 * number, axis=1))
 
 
-def clip(rng: np.random.Generator) -> Clip:
+def make_shapes_video(rng: np.random.Generator) -> ShapesVideo:
     """Four or five actors, five to eight seconds."""
     frames = int(rng.integers(50, 81))
     duration = frames / FPS
@@ -112,31 +112,31 @@ def clip(rng: np.random.Generator) -> Clip:
         )
         actors.append((int(lane), _PARTS[role](rng, shape, duration)))
     downwards = tuple(actor for _, actor in sorted(actors, key=lambda pair: pair[0]))
-    return Clip(duration, downwards, int(rng.integers(2**31)))
+    return ShapesVideo(duration, downwards, int(rng.integers(2**31)))
 
 
-def _crosser(rng: np.random.Generator, shape: Shape, duration: float) -> Actor:
+def _crosser(rng: np.random.Generator, shape: Shape, duration: float) -> MovingShape:
     start, end = _journey(rng, 150, 260)
-    return Actor("crosser", _moved(shape, start), end, (0.0, duration), (0.0, duration))
+    return MovingShape("crosser", _moved(shape, start), end, (0.0, duration), (0.0, duration))
 
 
-def _mover(rng: np.random.Generator, shape: Shape, duration: float) -> Actor:
+def _mover(rng: np.random.Generator, shape: Shape, duration: float) -> MovingShape:
     start, end = _journey(rng, 90, 240)
-    return Actor("mover", _moved(shape, start), end, _span(rng, duration), (0.0, duration))
+    return MovingShape("mover", _moved(shape, start), end, _span(rng, duration), (0.0, duration))
 
 
-def _visitor(rng: np.random.Generator, shape: Shape, duration: float) -> Actor:
-    return Actor("visitor", shape, shape.x, (0.0, 0.0), _span(rng, duration))
+def _visitor(rng: np.random.Generator, shape: Shape, duration: float) -> MovingShape:
+    return MovingShape("visitor", shape, shape.x, (0.0, 0.0), _span(rng, duration))
 
 
-def _breather(rng: np.random.Generator, shape: Shape, duration: float) -> Actor:
+def _breather(rng: np.random.Generator, shape: Shape, duration: float) -> MovingShape:
     small = Shape(shape.colour, shape.form, shape.x, shape.y, 12.0, shape.angle)
     peak = round(float(rng.uniform(1.2, duration - 1.2)), 1)
-    return Actor("breather", small, shape.x, (0.0, 0.0), (0.0, duration), peak, 22.0)
+    return MovingShape("breather", small, shape.x, (0.0, 0.0), (0.0, duration), peak, 22.0)
 
 
-def _still(rng: np.random.Generator, shape: Shape, duration: float) -> Actor:
-    return Actor("still", shape, shape.x, (0.0, 0.0), (0.0, duration))
+def _still(rng: np.random.Generator, shape: Shape, duration: float) -> MovingShape:
+    return MovingShape("still", shape, shape.x, (0.0, 0.0), (0.0, duration))
 
 
 _PARTS = {"crosser": _crosser, "mover": _mover, "visitor": _visitor, "breather": _breather, "still": _still}
@@ -153,7 +153,7 @@ def _moved(shape: Shape, x: float) -> Shape:
     return Shape(shape.colour, shape.form, x, shape.y, shape.radius, shape.angle)
 
 
-def _span(rng: np.random.Generator, duration: float) -> Span:
+def _span(rng: np.random.Generator, duration: float) -> Interval:
     """A span inside the clip, on the frame grid; neither end on a whole second, where `inclusive` would be moot."""
     while True:
         start, end = np.sort(rng.integers(8, round(duration * FPS) - 7, size=2)) / FPS
@@ -162,36 +162,36 @@ def _span(rng: np.random.Generator, duration: float) -> Span:
 
 
 @dataclass(frozen=True)
-class Slides:
+class TextSlides:
     """A sign on which one text after another is shown, each for `each_s` seconds."""
 
     texts: tuple[str, ...]
     each_s: float
-    look: int
+    texture_seed: int
 
     def frames(self) -> Iterator[Pixels]:
         """The pictures at the world's frame rate."""
-        rng = np.random.default_rng(self.look)
-        scenery, noise = backdrop(rng, WIDTH, HEIGHT), grain(rng, WIDTH, HEIGHT, strength=1.5)
+        rng = np.random.default_rng(self.texture_seed)
+        scenery, noise = draw_background(rng, WIDTH, HEIGHT), noise_field(rng, WIDTH, HEIGHT, strength=1.5)
         size = int(rng.integers(36, 44))
         for number in range(round(len(self.texts) * self.each_s * FPS)):
             if number % round(self.each_s * FPS) == 0:
                 pixels = scenery.copy()
                 text = self.texts[number // round(self.each_s * FPS)]
                 sign(pixels, [text], (WIDTH / 2, HEIGHT / 2), size)
-            yield with_grain(pixels, np.roll(noise, 37 * number, axis=1))
+            yield add_noise(pixels, np.roll(noise, 37 * number, axis=1))
 
 
-def word_slides(rng: np.random.Generator) -> Slides:
+def make_word_slides(rng: np.random.Generator) -> TextSlides:
     """Three or four words, no word twice."""
     words = rng.choice(WORDS, size=rng.integers(3, 5), replace=False)
-    return Slides(tuple(str(word) for word in words), 1.5, int(rng.integers(2**31)))
+    return TextSlides(tuple(str(word) for word in words), 1.5, int(rng.integers(2**31)))
 
 
-def number_slides(rng: np.random.Generator) -> Slides:
+def make_number_slides(rng: np.random.Generator) -> TextSlides:
     """Three or four whole numbers, no number twice."""
     numbers = rng.choice(np.arange(2, 60), size=rng.integers(3, 5), replace=False)
-    return Slides(tuple(str(number) for number in numbers), 1.5, int(rng.integers(2**31)))
+    return TextSlides(tuple(str(number) for number in numbers), 1.5, int(rng.integers(2**31)))
 
 
 def write_mp4(frames: Iterator[Pixels], path: Path) -> None:

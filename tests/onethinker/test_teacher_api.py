@@ -23,7 +23,7 @@ import openai
 import pytest
 
 from corpus.errors import OneThinkerError, UsageError
-from onethinker.demo.teacher import Server, serve
+from onethinker.demo.teacher import TeacherServer, serve
 
 QUESTION = "How many shapes are there in the image?"
 MODEL = "local/pixels-1"
@@ -58,18 +58,18 @@ MESSAGES = [
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
+def server() -> Iterator[TeacherServer]:
     with serve(error_rate=0.0) as running:
         yield running
 
 
 @pytest.fixture
-def chat(server: Server) -> openai.OpenAI:
+def chat(server: TeacherServer) -> openai.OpenAI:
     return openai.OpenAI(base_url=server.openai_base_url, api_key="any", max_retries=0)
 
 
 @pytest.fixture
-def claude(server: Server) -> anthropic.Anthropic:
+def claude(server: TeacherServer) -> anthropic.Anthropic:
     return anthropic.Anthropic(base_url=server.anthropic_base_url, api_key="any", max_retries=0)
 
 
@@ -202,7 +202,7 @@ def picture(url: str, kind: str = "image_url") -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_chat_refuses_bad_requests_in_openais_shape(
-    server: Server, change: dict[str, Any], status: int, words: str
+    server: TeacherServer, change: dict[str, Any], status: int, words: str
 ) -> None:
     found, body = post(server.openai_base_url + "/chat/completions", {"model": MODEL, "messages": CHAT, **change})
     assert found == status
@@ -232,7 +232,7 @@ def test_chat_refuses_bad_requests_in_openais_shape(
     ],
 )  # fmt: skip
 def test_messages_refuses_bad_requests_in_anthropics_shape(
-    server: Server, change: dict[str, Any], status: int, kind: str, words: str
+    server: TeacherServer, change: dict[str, Any], status: int, kind: str, words: str
 ) -> None:
     request = {"model": MODEL, "max_tokens": 100, "messages": MESSAGES, **change}
     found, body = post(server.anthropic_base_url + "/v1/messages", request)
@@ -243,14 +243,14 @@ def test_messages_refuses_bad_requests_in_anthropics_shape(
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe"])
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/messages/count_tokens"])
-def test_what_is_no_json_object_is_refused(server: Server, path: str, raw: bytes) -> None:
+def test_what_is_no_json_object_is_refused(server: TeacherServer, path: str, raw: bytes) -> None:
     status, body = post(server.anthropic_base_url + path, raw)
     assert status == 400
     assert body["error"]["type"] == "invalid_request_error"
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens", "/v1/models"])
-def test_no_key_is_401_any_key_will_do(server: Server, path: str) -> None:
+def test_no_key_is_401_any_key_will_do(server: TeacherServer, path: str) -> None:
     body = (
         None
         if path.endswith("models")
@@ -260,7 +260,7 @@ def test_no_key_is_401_any_key_will_do(server: Server, path: str) -> None:
     assert post(server.anthropic_base_url + path, body)[0] == 200
 
 
-def test_unknown_paths_and_models_are_404_and_wrong_verbs_405(server: Server) -> None:
+def test_unknown_paths_and_models_are_404_and_wrong_verbs_405(server: TeacherServer) -> None:
     home = server.anthropic_base_url
     assert post(f"{home}/v1/nothing", {})[0] == 404
     assert post(f"{home}/v1/models/nothing", None)[0] == 404
@@ -279,7 +279,7 @@ def post(url: str, body: Any, key: str | None = "any") -> tuple[int, dict[str, A
         return error.code, json.load(error)
 
 
-def test_the_ledger_lists_what_was_answered_and_nothing_that_was_refused() -> None:
+def test_the_request_log_lists_answers_and_no_refusals() -> None:
     with serve(error_rate=0.0) as server:
         client = openai.OpenAI(base_url=server.openai_base_url, api_key="any", max_retries=0)
         for key in ("one", "two", "one"):
@@ -292,7 +292,7 @@ def test_the_ledger_lists_what_was_answered_and_nothing_that_was_refused() -> No
         assert server.requests.keys == ["one", "two", "one"]
         assert [billed.api for billed in server.requests.answers] == ["openai"] * 3 + ["anthropic"]
         assert all(billed.delivered and not billed.wrong for billed in server.requests.answers)
-        assert post(server.anthropic_base_url + "/ledger", None)[1]["count"] == 4
+        assert post(server.anthropic_base_url + "/requests", None)[1]["count"] == 4
 
 
 def test_many_requests_wait_at_the_same_time() -> None:
@@ -324,7 +324,7 @@ def test_replies_do_not_depend_on_how_many_are_asked_at_once() -> None:
             assert list(pool.map(ask, range(24))) == [ask(number) for number in range(24)]
 
 
-def test_settings_that_make_no_sense_and_taken_ports_are_named(server: Server) -> None:
+def test_settings_that_make_no_sense_and_taken_ports_are_named(server: TeacherServer) -> None:
     with pytest.raises(UsageError, match="give a number from 0 to 1"), serve(error_rate=1.5):
         pass
     with pytest.raises(UsageError, match="give 0 to 600000"), serve(latency_ms=-1):

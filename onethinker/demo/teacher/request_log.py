@@ -6,7 +6,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Billed:
+class AnsweredRequest:
     """One complete answer: by which API and model, for which Idempotency-Key, and for how many tokens.
 
     `delivered` says whether it could be handed to the client's connection; `wrong` whether it was made wrong.
@@ -21,26 +21,26 @@ class Billed:
     delivered: bool
 
 
-class Ledger:
+class RequestLog:
     """Complete answers in the order in which they were given; safe to read from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._answers: list[Billed] = []
+        self._answers: list[AnsweredRequest] = []
 
-    def add(self, billed: Billed) -> int:
+    def add(self, billed: AnsweredRequest) -> int:
         """Write down one answer and return its place in the list."""
         with self._lock:
             self._answers.append(billed)
             return len(self._answers) - 1
 
-    def undelivered(self, place: int) -> None:
+    def mark_undelivered(self, place: int) -> None:
         """Note that the client had left before its answer could be sent."""
         with self._lock:
             self._answers[place] = replace(self._answers[place], delivered=False)
 
     @property
-    def answers(self) -> list[Billed]:
+    def answers(self) -> list[AnsweredRequest]:
         """All answers so far."""
         with self._lock:
             return list(self._answers)

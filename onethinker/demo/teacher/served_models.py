@@ -6,7 +6,7 @@ from corpus.errors import near
 
 
 @dataclass(frozen=True)
-class Model:
+class ServedModel:
     """A model: `goes` is how many chances it takes to be wrong where the strong one takes one."""
 
     id: str
@@ -18,12 +18,12 @@ class Model:
         return float(1 - (1 - rate) ** self.goes)
 
 
-_MODELS = (Model("local/pixels-1", "Pixels 1", 1), Model("local/pixels-mini", "Pixels Mini", 3))
+_MODELS = (ServedModel("local/pixels-1", "Pixels 1", 1), ServedModel("local/pixels-mini", "Pixels Mini", 3))
 
 MODELS = {model.id: model for model in _MODELS}
 
 
-def find(name: str) -> Model | None:
+def find(name: str) -> ServedModel | None:
     """The model of a name, with or without `local/`; None if there is none."""
     return MODELS.get(name) or MODELS.get(f"local/{name}")
 

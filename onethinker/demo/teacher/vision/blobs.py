@@ -7,19 +7,19 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from onethinker.demo.teacher.sight.forms import form_of
+from onethinker.demo.teacher.vision.forms import classify_form
 from onethinker.demo.world.palette import COLOURS
 
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
-_MOST = 40  # things looked at in one picture; a photograph can have thousands of coloured specks
+_MAX_BLOBS = 40  # things looked at in one picture; a photograph can have thousands of coloured specks
 _VIVID, _BRIGHT = 105, 80  # least saturation and value, of 255
 _HUE_REACH = 10  # of 180
 
 
 @dataclass(frozen=True)
-class Thing:
+class Blob:
     """A coloured blob. Lengths in pixels; `form` is empty where it is none of the known forms."""
 
     colour: str
@@ -67,7 +67,7 @@ class Thing:
         return whole
 
 
-def things_in(pixels: Pixels) -> list[Thing]:
+def find_blobs(pixels: Pixels) -> list[Blob]:
     """The coloured things of an RGB picture, from the largest to the smallest."""
     height, width = pixels.shape[:2]
     smooth = cv2.medianBlur(pixels, 3)
@@ -79,21 +79,21 @@ def things_in(pixels: Pixels) -> list[Thing]:
     areas = stats[1:, cv2.CC_STAT_AREA]
     least = max(30.0, width * height / 6000)
     found = []
-    for number in np.argsort(-areas, kind="stable")[:_MOST] + 1:
+    for number in np.argsort(-areas, kind="stable")[:_MAX_BLOBS] + 1:
         left, top, wide, tall, area = (int(n) for n in stats[number])
         if area < least:
             break
         patch = labels[top : top + tall, left : left + wide] == number
         colour = _colour_names()[int(np.median(hue[top : top + tall, left : left + wide][patch]))]
         if colour:
-            thing = _outlined(pixels, labels, int(number), (left, top, left + wide, top + tall))
-            if thing is not None:
-                x, y, exact = thing
-                found.append(Thing(colour, form_of(exact), x, y, exact, (width, height)))
+            blob = _refine_outline(pixels, labels, int(number), (left, top, left + wide, top + tall))
+            if blob is not None:
+                x, y, exact = blob
+                found.append(Blob(colour, classify_form(exact), x, y, exact, (width, height)))
     return found
 
 
-def _outlined(
+def _refine_outline(
     pixels: Pixels, labels: npt.NDArray[np.int32], number: int, box: tuple[int, int, int, int]
 ) -> tuple[int, int, Mask] | None:
     """The pixels that are more of the thing's colour than of what is behind it: left, top and mask, or None."""

@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 
-def form_of(mask: npt.NDArray[np.bool_]) -> str:
+def classify_form(mask: npt.NDArray[np.bool_]) -> str:
     """The form of a filled mask, or the empty string where it is none that is known.
 
     A star leaves gaps in its hull; a square fills the smallest rectangle round it (a diamond does too, and stands on

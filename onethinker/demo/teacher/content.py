@@ -13,9 +13,9 @@ from PIL import Image
 
 Pixels = npt.NDArray[np.uint8]
 
-MOST_FRAMES = 32
-_LARGEST_SIDE = 1280  # larger pictures are looked at reduced: shares of the picture stay what they are
-_MOST_PIXELS = 50_000_000
+MAX_FRAMES = 32
+_MAX_SIDE = 1280  # larger pictures are looked at reduced: shares of the picture stay what they are
+_MAX_PIXELS = 50_000_000
 
 _STAMP = re.compile(
     r"(?:^|[\n\[(<]|frame\s*\d*\s*(?:at|@|:)\s*)\s*(?:t\s*=\s*|time\s*[:=]?\s*)?"
@@ -26,12 +26,12 @@ _OPTION = re.compile(r"(?m)^[ \t]*\(?([A-Z])[.):][ \t]+(\S.*?)[ \t]*$")
 _LASTS = re.compile(r"(?:lasts|duration|length)\D{0,24}(\d+(?:\.\d+)?)\s*s", re.IGNORECASE)
 
 
-class MediumError(ValueError):
+class MediaDecodeError(ValueError):
     """A picture or video that cannot be opened; the wire answers with its own kind of 400."""
 
 
 @dataclass(frozen=True)
-class Part:
+class ContentPart:
     """One part of a message, in order: a text, a picture's bytes or a video's bytes."""
 
     text: str = ""
@@ -40,7 +40,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Frame:
+class TimedFrame:
     """One picture of a video and its time in seconds from the beginning."""
 
     time_s: float
@@ -48,12 +48,12 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Prompt:
+class RequestContent:
     """The text of a request without the frames' time stamps, its single pictures and its frames."""
 
     text: str
-    stills: tuple[Pixels, ...] = ()
-    frames: tuple[Frame, ...] = ()
+    images: tuple[Pixels, ...] = ()
+    frames: tuple[TimedFrame, ...] = ()
 
     @cached_property
     def options(self) -> dict[str, str]:
@@ -76,7 +76,7 @@ class Prompt:
         return last + step
 
 
-def prompt_of(parts: list[Part]) -> Prompt:
+def decode_content(parts: list[ContentPart]) -> RequestContent:
     """Sort the parts of a request into text, stills and frames.
 
     Several pictures with a time stamp such as `[1.00 s]` before each are the frames of a video; several without are
@@ -84,78 +84,78 @@ def prompt_of(parts: list[Part]) -> Prompt:
     """
     texts: list[str] = []
     pictures: list[tuple[float | None, Pixels]] = []
-    frames: list[Frame] = []
+    frames: list[TimedFrame] = []
     for part in parts:
         if part.image is not None:
             stamp = _STAMP.search(texts[-1]) if texts else None
             if stamp:
                 texts[-1] = texts[-1][: stamp.start()]
-            pictures.append((float(stamp[1]) if stamp else None, _picture(part.image)))
+            pictures.append((float(stamp[1]) if stamp else None, _decode_image(part.image)))
             texts.append("")
         elif part.video is not None:
-            frames.extend(_video(part.video))
+            frames.extend(_decode_video(part.video))
         else:
             texts.append(part.text)
     text = "\n".join(text for text in texts if text.strip())
     if len(pictures) == 1 and pictures[0][0] is None:
-        return Prompt(text, (pictures[0][1],), tuple(frames))
-    timed = [Frame(float(number) if at is None else at, pixels) for number, (at, pixels) in enumerate(pictures)]
-    return Prompt(text, (), tuple(_thinned(sorted([*frames, *timed], key=lambda frame: frame.time_s))))
+        return RequestContent(text, (pictures[0][1],), tuple(frames))
+    timed = [TimedFrame(float(number) if at is None else at, pixels) for number, (at, pixels) in enumerate(pictures)]
+    return RequestContent(text, (), tuple(_subsample(sorted([*frames, *timed], key=lambda frame: frame.time_s))))
 
 
-def _thinned(frames: list[Frame]) -> list[Frame]:
-    if len(frames) <= MOST_FRAMES:
+def _subsample(frames: list[TimedFrame]) -> list[TimedFrame]:
+    if len(frames) <= MAX_FRAMES:
         return frames
-    return [frames[int(n)] for n in np.linspace(0, len(frames) - 1, MOST_FRAMES)]
+    return [frames[int(n)] for n in np.linspace(0, len(frames) - 1, MAX_FRAMES)]
 
 
-def _picture(data: bytes) -> Pixels:
+def _decode_image(data: bytes) -> Pixels:
     try:
         with Image.open(io.BytesIO(data)) as header:  # the size is looked at before anything is unpacked
             width, height = header.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise MediumError(f"the image could not be read: {error}") from error
-    if width * height > _MOST_PIXELS:
-        raise MediumError(f"the image has {width} x {height} pixels; at most {_MOST_PIXELS:,} are looked at")
+        raise MediaDecodeError(f"the image could not be read: {error}") from error
+    if width * height > _MAX_PIXELS:
+        raise MediaDecodeError(f"the image has {width} x {height} pixels; at most {_MAX_PIXELS:,} are looked at")
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
-        raise MediumError(f"the image could not be read: {error.err}") from error
+        raise MediaDecodeError(f"the image could not be read: {error.err}") from error
     if bgr is None:
-        raise MediumError("the image could not be read: it is damaged, or of a kind that is not supported")
-    return _reduced(np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8))
+        raise MediaDecodeError("the image could not be read: it is damaged, or of a kind that is not supported")
+    return _shrink(np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8))
 
 
-def _reduced(pixels: Pixels) -> Pixels:
+def _shrink(pixels: Pixels) -> Pixels:
     height, width = pixels.shape[:2]
-    scale = _LARGEST_SIDE / max(height, width)
+    scale = _MAX_SIDE / max(height, width)
     if scale < 1:
         size = max(round(width * scale), 1), max(round(height * scale), 1)
         return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
     return pixels
 
 
-def _video(data: bytes) -> list[Frame]:
+def _decode_video(data: bytes) -> list[TimedFrame]:
     """Up to 32 frames spread evenly over a video's decoded frames."""
     try:
         with av.open(io.BytesIO(data), "r") as container:
             stream = container.streams.video[0]
             stream.thread_type = "NONE"
             # Every frame is decoded, few are kept: counts in headers lie, and worlds like ours are short.
-            frames: list[Frame] = []
+            frames: list[TimedFrame] = []
             keep_each = 1
             for number, picture in enumerate(container.decode(stream)):
                 if number % keep_each:
                     continue
                 frames.append(
-                    Frame(
-                        float(picture.time or 0.0), _reduced(np.asarray(picture.to_ndarray(format="rgb24"), np.uint8))
+                    TimedFrame(
+                        float(picture.time or 0.0), _shrink(np.asarray(picture.to_ndarray(format="rgb24"), np.uint8))
                     )
                 )
-                if len(frames) > 2 * MOST_FRAMES:
+                if len(frames) > 2 * MAX_FRAMES:
                     frames, keep_each = frames[::2], 2 * keep_each
     except (av.FFmpegError, IndexError, ValueError) as error:
-        raise MediumError(f"the video could not be read: {error}") from error
+        raise MediaDecodeError(f"the video could not be read: {error}") from error
     if not frames:
-        raise MediumError("the video holds no frames")
-    return _thinned(frames)
+        raise MediaDecodeError("the video holds no frames")
+    return _subsample(frames)

@@ -7,7 +7,18 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from onethinker.demo.world.drawing import INK, PAPER, Pixels, backdrop, grain, label, mask_of, paint, sign, with_grain
+from onethinker.demo.world.drawing import (
+    INK,
+    PAPER,
+    Pixels,
+    add_noise,
+    draw_background,
+    draw_shape,
+    label,
+    noise_field,
+    shape_mask,
+    sign,
+)
 from onethinker.demo.world.palette import COLOURS, FORMS, Shape
 
 SIZES = ((640, 480), (600, 400), (480, 560))
@@ -26,7 +37,7 @@ WORDS = (
 
 
 @dataclass(frozen=True)
-class Picture:
+class ShapesImage:
     """Shapes that do not touch, no two alike, on a backdrop."""
 
     width: int
@@ -36,10 +47,10 @@ class Picture:
 
     def mask(self, shape: Shape) -> npt.NDArray[np.bool_]:
         """The pixels of one shape; nothing ever covers it."""
-        return mask_of(shape, self.width, self.height)
+        return shape_mask(shape, self.width, self.height)
 
 
-def picture(rng: np.random.Generator) -> Picture:
+def make_shapes_image(rng: np.random.Generator) -> ShapesImage:
     """Four to seven shapes of three sizes, kept off the lines that divide the picture into thirds."""
     width, height = SIZES[rng.integers(len(SIZES))]
     wanted = int(rng.integers(4, 8))
@@ -54,31 +65,31 @@ def picture(rng: np.random.Generator) -> Picture:
         touching = any(np.hypot(x - s.x, y - s.y) < radius + s.radius + 14 for s in shapes)
         if not near_a_line and not touching and all(shape.name != s.name for s in shapes):
             shapes.append(shape)
-    pixels = backdrop(rng, width, height)
+    pixels = draw_background(rng, width, height)
     for shape in shapes:
-        paint(pixels, shape)
-    return Picture(width, height, tuple(shapes), with_grain(pixels, grain(rng, width, height)))
+        draw_shape(pixels, shape)
+    return ShapesImage(width, height, tuple(shapes), add_noise(pixels, noise_field(rng, width, height)))
 
 
 @dataclass(frozen=True)
-class Sign:
+class SignImage:
     """A picture of a sign with something written on it; `text` has its lines joined by spaces."""
 
     text: str
     pixels: Pixels
 
 
-def street_sign(rng: np.random.Generator) -> Sign:
+def make_sign_image(rng: np.random.Generator) -> SignImage:
     """A sign of one to three lines: words, some in capitals, some with a number."""
     lines = []
     for word in rng.choice(WORDS, size=rng.integers(1, 4), replace=False):
         line = str(word).upper() if rng.random() < 0.3 else str(word)
         lines.append(f"{line} {rng.integers(2, 99)}" if rng.random() < 0.35 else line)
-    return Sign(" ".join(lines), _board(rng, lines, size=int(rng.integers(34, 56))))
+    return SignImage(" ".join(lines), _board(rng, lines, size=int(rng.integers(34, 56))))
 
 
 @dataclass(frozen=True)
-class Card:
+class CardImage:
     """A picture of a card with a sum or an equation; `answer` is a number, or LaTeX for a fraction."""
 
     text: str
@@ -87,7 +98,7 @@ class Card:
     pixels: Pixels
 
 
-def sum_card(rng: np.random.Generator) -> Card:
+def make_card_image(rng: np.random.Generator) -> CardImage:
     """Arithmetic with two operations, or an equation for x, at times with a fraction as its answer."""
     if rng.random() < 0.5:
         text, answer = _arithmetic(rng)
@@ -95,11 +106,11 @@ def sum_card(rng: np.random.Generator) -> Card:
     else:
         text, answer = _equation(rng)
         question = "Solve the equation on the card for x."
-    return Card(text, question, answer, _board(rng, [text], size=int(rng.integers(40, 56))))
+    return CardImage(text, question, answer, _board(rng, [text], size=int(rng.integers(40, 56))))
 
 
 @dataclass(frozen=True)
-class Gauge:
+class GaugeImage:
     """A horizontal bar from 0 to `top`, filled up to `value`."""
 
     value: float
@@ -107,29 +118,29 @@ class Gauge:
     pixels: Pixels
 
 
-def gauge(rng: np.random.Generator) -> Gauge:
+def make_gauge_image(rng: np.random.Generator) -> GaugeImage:
     """A gauge filled to between a tenth and nine tenths."""
     width, height = SIZES[rng.integers(2)]
     top = int(rng.choice((10, 20, 50, 100, 200)))
     length, thick = int(rng.integers(300, 440)), int(rng.integers(28, 52))
     filled = round(length * rng.uniform(0.1, 0.9))
     left, upper = (width - length) // 2 + int(rng.integers(-40, 40)), int(rng.integers(140, height - 200))
-    pixels = backdrop(rng, width, height)
+    pixels = draw_background(rng, width, height)
     pixels[upper - 40 : upper + thick + 90, left - 36 : left + length + 36] = PAPER
     pixels[upper : upper + thick, left : left + length] = (188, 188, 192)
     pixels[upper : upper + thick, left : left + filled] = COLOURS[_one(rng, COLOURS)]
     for mark, x in (("0", left), (str(top), left + length)):
         pixels[upper + thick : upper + thick + 8, x - 1 : x + 1] = INK
         label(pixels, mark, (float(x), float(upper + thick + 44)), 28)
-    return Gauge(round(top * filled / length, 2), top, with_grain(pixels, grain(rng, width, height)))
+    return GaugeImage(round(top * filled / length, 2), top, add_noise(pixels, noise_field(rng, width, height)))
 
 
 def _board(rng: np.random.Generator, lines: list[str], size: int) -> Pixels:
     width, height = SIZES[rng.integers(2)]
-    pixels = backdrop(rng, width, height)
+    pixels = draw_background(rng, width, height)
     centre = width / 2 + rng.uniform(-30, 30), height / 2 + rng.uniform(-30, 30)
     sign(pixels, lines, centre, size)
-    return with_grain(pixels, grain(rng, width, height))
+    return add_noise(pixels, noise_field(rng, width, height))
 
 
 def _arithmetic(rng: np.random.Generator) -> tuple[str, str]:

@@ -4,8 +4,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from onethinker.demo.teacher import tokens
-from onethinker.demo.teacher.prompt import Part
-from onethinker.demo.teacher.wire.shapes import Answered, Asked, WireError, decoded, event, pieces, whole_number
+from onethinker.demo.teacher.api.common import (
+    ApiError,
+    ApiRequest,
+    ApiResponse,
+    decode_base64,
+    event,
+    positive_int,
+    split_pieces,
+)
+from onethinker.demo.teacher.content import ContentPart
 
 PATH = "/v1/messages"
 COUNT_PATH = "/v1/messages/count_tokens"
@@ -15,24 +23,24 @@ _PICTURES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _STOPS = {"stop": "end_turn", "length": "max_tokens"}
 
 
-def bad_request(message: str) -> WireError:
+def bad_request(message: str) -> ApiError:
     """A 400 in Anthropic's words."""
-    return WireError(400, "invalid_request_error", message)
+    return ApiError(400, "invalid_request_error", message)
 
 
-def read(body: Mapping[str, Any]) -> Asked:
+def read(body: Mapping[str, Any]) -> ApiRequest:
     """Read a request. What stands before the last `cache_control` mark counts as read from the cache."""
-    asked = read_without_limit(body)
+    asked = parse_count_request(body)
     try:
-        most = whole_number(body, "max_tokens")
+        most = positive_int(body, "max_tokens")
     except ValueError as error:
         raise bad_request(f"max_tokens: {error}") from error
     if most is None:
         raise bad_request("max_tokens: Field required")
-    return Asked(asked.model, asked.parts, most, bool(body.get("stream")), cached_tokens=asked.cached_tokens)
+    return ApiRequest(asked.model, asked.parts, most, bool(body.get("stream")), cached_tokens=asked.cached_tokens)
 
 
-def read_without_limit(body: Mapping[str, Any]) -> Asked:
+def parse_count_request(body: Mapping[str, Any]) -> ApiRequest:
     """The same for counting tokens, where `max_tokens` has no place."""
     messages = body.get("messages")
     if not isinstance(messages, list):
@@ -52,10 +60,10 @@ def read_without_limit(body: Mapping[str, Any]) -> Asked:
     for where, block in blocks:
         part = _part(block, where)
         parts.append(part)
-        so_far += tokens.of_text(part.text)
+        so_far += tokens.count_text(part.text)
         if isinstance(block, dict) and block.get("cache_control"):
             cached = so_far
-    return Asked(str(body.get("model", "")), parts, None, cached_tokens=cached)
+    return ApiRequest(str(body.get("model", "")), parts, None, cached_tokens=cached)
 
 
 def _blocks(content: Any, where: str) -> list[tuple[str, Any]]:
@@ -66,12 +74,12 @@ def _blocks(content: Any, where: str) -> list[tuple[str, Any]]:
     return [(f"{where}.{number}", block) for number, block in enumerate(content)]
 
 
-def _part(block: Any, where: str) -> Part:
+def _part(block: Any, where: str) -> ContentPart:
     kind = block.get("type") if isinstance(block, dict) else None
     if kind == "text":
         if not isinstance(block.get("text"), str):
             raise bad_request(f"{where}.text: Input should be a valid string")
-        return Part(block["text"])
+        return ContentPart(block["text"])
     if kind != "image":
         raise bad_request(f"{where}: Input tag '{kind}' does not match any of the expected tags: 'text', 'image'")
     source = block.get("source")
@@ -80,12 +88,12 @@ def _part(block: Any, where: str) -> Part:
     if source.get("media_type") not in _PICTURES:
         raise bad_request(f"{where}.image.source.base64.media_type: Input should be {', '.join(map(repr, _PICTURES))}")
     try:
-        return Part(image=decoded(source.get("data")))
+        return ContentPart(image=decode_base64(source.get("data")))
     except ValueError as error:
         raise bad_request(f"{where}.image.source.base64.data: {error}") from error
 
 
-def _usage(answered: Answered, output_tokens: int) -> dict[str, Any]:
+def _usage(answered: ApiResponse, output_tokens: int) -> dict[str, Any]:
     return {
         "input_tokens": answered.input_tokens - answered.cached_tokens,
         "cache_creation_input_tokens": 0,
@@ -96,7 +104,7 @@ def _usage(answered: Answered, output_tokens: int) -> dict[str, Any]:
     }
 
 
-def write(asked: Asked, answered: Answered) -> dict[str, Any]:
+def write(asked: ApiRequest, answered: ApiResponse) -> dict[str, Any]:
     """The JSON of a whole message."""
     reply = answered.replies[0]
     return {
@@ -111,7 +119,7 @@ def write(asked: Asked, answered: Answered) -> dict[str, Any]:
     }
 
 
-def events(asked: Asked, answered: Answered) -> Iterator[bytes]:
+def events(asked: ApiRequest, answered: ApiResponse) -> Iterator[bytes]:
     """The message as a stream of named events."""
     whole = write(asked, answered)
     start = {**whole, "content": [], "stop_reason": None, "usage": _usage(answered, 1)}
@@ -119,7 +127,7 @@ def events(asked: Asked, answered: Answered) -> Iterator[bytes]:
     block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
     yield event(block, "content_block_start")
     yield event({"type": "ping"}, "ping")
-    for piece in pieces(answered.replies[0].text):
+    for piece in split_pieces(answered.replies[0].text):
         delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}}
         yield event(delta, "content_block_delta")
     yield event({"type": "content_block_stop", "index": 0}, "content_block_stop")
@@ -128,6 +136,6 @@ def events(asked: Asked, answered: Answered) -> Iterator[bytes]:
     yield event({"type": "message_stop"}, "message_stop")
 
 
-def failure(error: WireError, request_id: str) -> dict[str, Any]:
+def failure(error: ApiError, request_id: str) -> dict[str, Any]:
     """Anthropic's error JSON."""
     return {"type": "error", "error": {"type": error.kind, "message": error.message}, "request_id": request_id}

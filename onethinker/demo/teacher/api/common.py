@@ -9,14 +9,14 @@ from typing import Any
 
 import orjson
 
-from onethinker.demo.teacher.prompt import Part
-from onethinker.demo.teacher.reply import Reply
+from onethinker.demo.teacher.content import ContentPart
+from onethinker.demo.teacher.response import TeacherReply
 
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w=.+-]+)*?)(;base64)?,", re.IGNORECASE)
 _PIECE = 24  # characters of text in one event of a stream
 
 
-class WireError(Exception):
+class ApiError(Exception):
     """A request that an API would refuse: status, the API's word for the kind of error, and the message."""
 
     def __init__(
@@ -27,11 +27,11 @@ class WireError(Exception):
 
 
 @dataclass(frozen=True)
-class Asked:
+class ApiRequest:
     """A request, read. `cached_tokens` is how much of the input a warm prompt cache would hold."""
 
     model: str
-    parts: list[Part]
+    parts: list[ContentPart]
     max_tokens: int | None
     stream: bool = False
     choices: int = 1
@@ -40,17 +40,17 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Answered:
+class ApiResponse:
     """The replies to a request, the tokens that it counted for, and an id that depends on nothing but the request."""
 
-    replies: list[Reply]
+    replies: list[TeacherReply]
     input_tokens: int
     output_tokens: list[int]  # of each reply
     cached_tokens: int
     id: str
 
 
-def pieces(text: str) -> Iterator[str]:
+def split_pieces(text: str) -> Iterator[str]:
     """A text in the small pieces in which a stream sends it."""
     yield from (text[start : start + _PIECE] for start in range(0, len(text), _PIECE))
 
@@ -61,7 +61,7 @@ def event(data: Mapping[str, Any], name: str | None = None) -> bytes:
     return head + b"data: " + orjson.dumps(data) + b"\n\n"
 
 
-def decoded(text: Any) -> bytes:
+def decode_base64(text: Any) -> bytes:
     """The bytes of base64 text; raises ValueError for anything else."""
     if not isinstance(text, str) or not text:
         raise ValueError("base64 data must be a non-empty string")
@@ -71,7 +71,7 @@ def decoded(text: Any) -> bytes:
         raise ValueError(f"not base64: {error}") from error
 
 
-def from_data_url(url: Any) -> bytes:
+def decode_data_url(url: Any) -> bytes:
     """The bytes of a `data:…;base64,…` URL; raises ValueError for any other URL, since nothing is fetched."""
     if not isinstance(url, str):
         raise ValueError("the URL must be a string")
@@ -80,10 +80,10 @@ def from_data_url(url: Any) -> bytes:
         raise ValueError("this server fetches nothing: send media as data URLs (data:image/jpeg;base64,…)")
     if not head[3]:
         raise ValueError("the data URL must be base64")
-    return decoded(url[head.end() :])
+    return decode_base64(url[head.end() :])
 
 
-def whole_number(body: Mapping[str, Any], name: str, most: int | None = None) -> int | None:
+def positive_int(body: Mapping[str, Any], name: str, most: int | None = None) -> int | None:
     """A positive whole number of a request, None where it is absent; raises ValueError otherwise."""
     value = body.get(name)
     if value is None:

@@ -4,44 +4,51 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from onethinker.demo.teacher.prompt import Part
-from onethinker.demo.teacher.wire import openai_chat
-from onethinker.demo.teacher.wire.shapes import Answered, Asked, event, from_data_url, pieces, whole_number
+from onethinker.demo.teacher.api import openai_chat
+from onethinker.demo.teacher.api.common import (
+    ApiRequest,
+    ApiResponse,
+    decode_data_url,
+    event,
+    positive_int,
+    split_pieces,
+)
+from onethinker.demo.teacher.content import ContentPart
 
 PATH = "/v1/responses"
 API = "openai"
 failure = openai_chat.failure
 
 
-def read(body: Mapping[str, Any]) -> Asked:
+def read(body: Mapping[str, Any]) -> ApiRequest:
     """Read a request."""
     given, instructions = body.get("input"), body.get("instructions")
-    parts = [Part(instructions)] if isinstance(instructions, str) else []
+    parts = [ContentPart(instructions)] if isinstance(instructions, str) else []
     if isinstance(given, str):
-        parts.append(Part(given))
+        parts.append(ContentPart(given))
     elif isinstance(given, list) and given:
         for number, message in enumerate(given):
             if not isinstance(message, dict):
                 raise openai_chat.bad_request(f"Invalid type for 'input[{number}]': expected an object.", "input")
             if message.get("role") in ("user", "system", "developer"):
-                parts += openai_chat.parts_of(message.get("content"), f"input[{number}].content", _CONTENT)
+                parts += openai_chat.parse_parts(message.get("content"), f"input[{number}].content", _CONTENT)
     else:
         raise openai_chat.bad_request("Missing required parameter: 'input'.", "input", "missing_required_parameter")
     try:
-        most = whole_number(body, "max_output_tokens")
+        most = positive_int(body, "max_output_tokens")
     except ValueError as error:
         raise openai_chat.bad_request(f"Invalid value: {error}.", "max_output_tokens") from error
-    return Asked(str(body.get("model", "")), parts, most, stream=bool(body.get("stream")))
+    return ApiRequest(str(body.get("model", "")), parts, most, stream=bool(body.get("stream")))
 
 
-_CONTENT: dict[str, Callable[[dict[str, Any]], Part]] = {
-    "input_text": lambda part: Part(str(part["text"])),
-    "input_image": lambda part: Part(image=from_data_url(part["image_url"])),
-    "input_video": lambda part: Part(video=from_data_url(part["video_url"])),
+_CONTENT: dict[str, Callable[[dict[str, Any]], ContentPart]] = {
+    "input_text": lambda part: ContentPart(str(part["text"])),
+    "input_image": lambda part: ContentPart(image=decode_data_url(part["image_url"])),
+    "input_video": lambda part: ContentPart(video=decode_data_url(part["video_url"])),
 }
 
 
-def write(asked: Asked, answered: Answered) -> dict[str, Any]:
+def write(asked: ApiRequest, answered: ApiResponse) -> dict[str, Any]:
     """The JSON of a whole response."""
     reply = answered.replies[0]
     whole = reply.finish == "stop"
@@ -59,7 +66,7 @@ def write(asked: Asked, answered: Answered) -> dict[str, Any]:
     }
 
 
-def _shell(asked: Asked, answered: Answered, status: str) -> dict[str, Any]:
+def _shell(asked: ApiRequest, answered: ApiResponse, status: str) -> dict[str, Any]:
     return {
         "id": f"resp_{answered.id}",
         "object": "response",
@@ -81,12 +88,12 @@ def _shell(asked: Asked, answered: Answered, status: str) -> dict[str, Any]:
     }
 
 
-def _message(answered: Answered, text: str, status: str) -> dict[str, Any]:
+def _message(answered: ApiResponse, text: str, status: str) -> dict[str, Any]:
     content = [{"type": "output_text", "text": text, "annotations": []}]
     return {"id": f"msg_{answered.id}", "type": "message", "role": "assistant", "status": status, "content": content}
 
 
-def events(asked: Asked, answered: Answered) -> Iterator[bytes]:
+def events(asked: ApiRequest, answered: ApiResponse) -> Iterator[bytes]:
     """The response as a stream of numbered events."""
     whole = write(asked, answered)
     message, text = whole["output"][0], answered.replies[0].text
@@ -99,7 +106,7 @@ def events(asked: Asked, answered: Answered) -> Iterator[bytes]:
         ("response.in_progress", {"response": _shell(asked, answered, "in_progress")}),
         ("response.output_item.added", {"output_index": 0, "item": begun}),
         ("response.content_part.added", {**place, "part": part}),
-        *(("response.output_text.delta", {**place, "delta": piece, "logprobs": []}) for piece in pieces(text)),
+        *(("response.output_text.delta", {**place, "delta": piece, "logprobs": []}) for piece in split_pieces(text)),
         ("response.output_text.done", {**place, "text": text, "logprobs": []}),
         ("response.content_part.done", {**place, "part": {**part, "text": text}}),
         ("response.output_item.done", {"output_index": 0, "item": message}),

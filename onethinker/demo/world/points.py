@@ -14,7 +14,7 @@ Point = list[int]
 _BESIDE = 0.04  # of the picture's width or height
 
 
-def box_of(mask: npt.NDArray[np.bool_]) -> list[int]:
+def mask_box(mask: npt.NDArray[np.bool_]) -> list[int]:
     """The box [x1, y1, x2, y2] round a mask in thousandths of its width and height; all zero for an empty mask."""
     if not mask.any():
         return [0, 0, 0, 0]

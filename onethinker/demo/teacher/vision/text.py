@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from onethinker.demo.world.drawing import lettering
+from onethinker.demo.world.drawing import load_font
 
 Pixels = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
@@ -17,19 +17,19 @@ _SIGNS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-*/=()"
 _CELL = (16, 24)  # width and height that every mark is brought to
 _SPACE = 0.18  # a gap wider than two letters leave by so much of the capitals' height parts two words
 _WORST = 0.42  # a mark that fits no letter better than this is no letter
-_MOST_MARKS = 60  # more in one line is no writing
+_MAX_GLYPHS = 60  # more in one line is no writing
 _NO_ROOM = (0.08, 0.08)
 
 
 @dataclass(frozen=True)
-class Mark:
+class Glyph:
     """One connected mark of ink: its box within the line and its picture."""
 
     box: Box
     cell: npt.NDArray[np.float32]
 
 
-def panels_in(pixels: Pixels) -> list[Box]:
+def find_panels(pixels: Pixels) -> list[Box]:
     """The boxes (left, top, right, bottom) of nearly white rectangles, largest first."""
     height, width = pixels.shape[:2]
     white = cv2.inRange(cv2.medianBlur(pixels, 3), np.full(3, 229), np.full(3, 255))
@@ -43,7 +43,7 @@ def panels_in(pixels: Pixels) -> list[Box]:
     return sorted(found, key=lambda b: -(b[2] - b[0]) * (b[3] - b[1]))[:6]
 
 
-def lines_in(pixels: Pixels, panel: Box) -> list[str]:
+def read_lines(pixels: Pixels, panel: Box) -> list[str]:
     """The lines of text on a panel, from top to bottom; words parted by one space."""
     left, top, right, bottom = panel
     crop = cv2.cvtColor(pixels[top + 2 : bottom - 2, left + 2 : right - 2], cv2.COLOR_RGB2GRAY)
@@ -57,27 +57,27 @@ def lines_in(pixels: Pixels, panel: Box) -> list[str]:
 
 
 def _line(grey: Pixels, ink: npt.NDArray[np.bool_]) -> str:
-    marks = _marks(grey, ink)
-    if not marks or len(marks) > _MOST_MARKS:
+    glyphs = _marks(grey, ink)
+    if not glyphs or len(glyphs) > _MAX_GLYPHS:
         return ""
-    letters, cap = _best_reading(marks)
+    letters, cap = _best_reading(glyphs)
     if "?" in letters:
         # Letters such as r and y can touch: read what is no letter as two.
-        halves = [half for mark, letter in zip(marks, letters, strict=True) for half in _halves(grey, mark, letter)]
+        halves = [half for glyph, letter in zip(glyphs, letters, strict=True) for half in _halves(grey, glyph, letter)]
         again, cap_again = _best_reading(halves)
         if again.count("?") < letters.count("?"):
-            marks, letters, cap = halves, again, cap_again
+            glyphs, letters, cap = halves, again, cap_again
     font, text = _font(), ""
-    for number, (mark, letter) in enumerate(zip(marks, letters, strict=True)):
+    for number, (glyph, letter) in enumerate(zip(glyphs, letters, strict=True)):
         if number:
-            gap = (mark.box[0] - marks[number - 1].box[2]) / cap
+            gap = (glyph.box[0] - glyphs[number - 1].box[2]) / cap
             usual = font.rooms.get(letters[number - 1], _NO_ROOM)[1] + font.rooms.get(letter, _NO_ROOM)[0]
             text += " " if gap - usual > _SPACE else ""
         text += letter
     return " ".join(_settled(word) for word in text.split())
 
 
-def _marks(grey: Pixels, ink: npt.NDArray[np.bool_]) -> list[Mark]:
+def _marks(grey: Pixels, ink: npt.NDArray[np.bool_]) -> list[Glyph]:
     count, _, stats, _ = cv2.connectedComponentsWithStats(ink.astype(np.uint8))
     boxes = sorted((int(x), int(y), int(x + w), int(y + h)) for x, y, w, h, area in stats[1:count] if area >= 6)
     merged: list[Box] = []
@@ -87,24 +87,24 @@ def _marks(grey: Pixels, ink: npt.NDArray[np.bool_]) -> list[Mark]:
             last = merged.pop()
             box = (min(last[0], box[0]), min(last[1], box[1]), max(last[2], box[2]), max(last[3], box[3]))
         merged.append(box)
-    return [Mark(box, _cell(255 - grey[box[1] : box[3], box[0] : box[2]])) for box in merged]
+    return [Glyph(box, _cell(255 - grey[box[1] : box[3], box[0] : box[2]])) for box in merged]
 
 
-def _halves(grey: Pixels, mark: Mark, letter: str) -> list[Mark]:
+def _halves(grey: Pixels, glyph: Glyph, letter: str) -> list[Glyph]:
     """A mark that is no letter, cut where the least ink is in its middle; any other mark as it is."""
-    left, top, right, bottom = mark.box
+    left, top, right, bottom = glyph.box
     wide = right - left
     if letter != "?" or wide < 12:
-        return [mark]
+        return [glyph]
     darkness = 255 - grey[top:bottom, left:right].astype(np.int32)
     cut = wide // 4 + int(darkness[:, wide // 4 : 3 * wide // 4].sum(axis=0).argmin())
-    pieces = []
+    split_pieces = []
     for start, end in ((0, cut), (cut + 1, wide)):
         rows = np.flatnonzero((darkness[:, start:end] > 115).any(axis=1))
         if len(rows):
             box = (left + start, top + int(rows[0]), left + end, top + int(rows[-1]) + 1)
-            pieces.append(Mark(box, _cell(255 - grey[box[1] : box[3], box[0] : box[2]])))
-    return pieces
+            split_pieces.append(Glyph(box, _cell(255 - grey[box[1] : box[3], box[0] : box[2]])))
+    return split_pieces
 
 
 def _cell(darkness: Pixels) -> npt.NDArray[np.float32]:
@@ -122,7 +122,7 @@ class _Font:
 @functools.cache
 def _font() -> _Font:
     """Pictures and proportions of all known letters, drawn once at a large size."""
-    font, baseline = lettering(96), 120
+    font, baseline = load_font(96), 120
     capital = -font.getbbox("H", anchor="ls")[1]
     cells, shapes, rooms = [], [], {}
     for sign in _SIGNS:
@@ -139,13 +139,13 @@ def _font() -> _Font:
     return _Font(np.stack(cells), np.array(shapes), rooms)
 
 
-def _best_reading(marks: list[Mark]) -> tuple[str, float]:
+def _best_reading(glyphs: list[Glyph]) -> tuple[str, float]:
     """The letters and the height of capitals that together explain the marks of one line best."""
     font = _font()
-    looks = np.abs(np.stack([mark.cell for mark in marks])[:, None] - font.cells[None]).mean(axis=2)
-    tops = np.array([mark.box[1] for mark in marks], float)
-    bottoms = np.array([mark.box[3] for mark in marks], float)
-    aspects = np.log([(m.box[2] - m.box[0]) / (m.box[3] - m.box[1]) for m in marks])
+    looks = np.abs(np.stack([glyph.cell for glyph in glyphs])[:, None] - font.cells[None]).mean(axis=2)
+    tops = np.array([glyph.box[1] for glyph in glyphs], float)
+    bottoms = np.array([glyph.box[3] for glyph in glyphs], float)
+    aspects = np.log([(m.box[2] - m.box[0]) / (m.box[3] - m.box[1]) for m in glyphs])
     fixed = looks + 0.35 * np.abs(aspects[:, None] - font.shapes[None, :, 0])
     best_cost, best_letters, best_cap = np.inf, "", 1.0
     for baseline in _clusters(bottoms):
@@ -162,7 +162,7 @@ def _best_reading(marks: list[Mark]) -> tuple[str, float]:
                 good = cost.min(axis=1) < _WORST
                 letters = "".join(_SIGNS[n] if ok else "?" for n, ok in zip(chosen, good, strict=True))
                 best_cost, best_letters, best_cap = total, letters, cap
-    return best_letters or "?" * len(marks), best_cap
+    return best_letters or "?" * len(glyphs), best_cap
 
 
 def _clusters(values: npt.NDArray[np.float64]) -> list[float]:

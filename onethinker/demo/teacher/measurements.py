@@ -6,18 +6,18 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from onethinker.demo.teacher.prompt import Pixels, Prompt
-from onethinker.demo.teacher.sight.colours import Thing, things_in
-from onethinker.demo.teacher.sight.lettering import lines_in, panels_in
-from onethinker.demo.teacher.sight.motion import Track, tracks_in
+from onethinker.demo.teacher.content import Pixels, RequestContent
+from onethinker.demo.teacher.vision.blobs import Blob, find_blobs
+from onethinker.demo.teacher.vision.motion import BlobTrack, link_tracks
+from onethinker.demo.teacher.vision.text import find_panels, read_lines
 
 
-class NotSeen(Exception):  # noqa: N818, it is a finding and not a fault
+class NotVisible(Exception):  # noqa: N818, it is a finding and not a fault
     """What the question is about is not in the picture; the words say what was looked for."""
 
 
 @dataclass(frozen=True)
-class Finding:
+class MeasuredAnswer:
     """An answer and the thoughts that led to it, both from measurements.
 
     `answer` is a text as it belongs between the answer tags, or the fields of a JSON answer. `kind` says what may be
@@ -30,10 +30,10 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class View:
+class Measurements:
     """Measurements of one prompt."""
 
-    prompt: Prompt
+    prompt: RequestContent
 
     @property
     def is_video(self) -> bool:
@@ -41,40 +41,40 @@ class View:
         return bool(self.prompt.frames)
 
     @cached_property
-    def still(self) -> Pixels:
+    def image(self) -> Pixels:
         """The first single picture; raises NotSeen without one."""
-        if not self.prompt.stills:
-            raise NotSeen("no single picture came with the question")
-        return self.prompt.stills[0]
+        if not self.prompt.images:
+            raise NotVisible("no single picture came with the question")
+        return self.prompt.images[0]
 
     @cached_property
     def size(self) -> tuple[int, int]:
         """Width and height of the picture, or of the first frame."""
-        pixels = self.prompt.frames[0].pixels if self.is_video else self.still
+        pixels = self.prompt.frames[0].pixels if self.is_video else self.image
         return pixels.shape[1], pixels.shape[0]
 
     @cached_property
-    def things(self) -> list[Thing]:
+    def blobs(self) -> list[Blob]:
         """The coloured things of known form in the picture, from the largest to the smallest."""
-        return [thing for thing in things_in(self.still) if thing.form]
+        return [blob for blob in find_blobs(self.image) if blob.form]
 
     @cached_property
     def lines(self) -> list[str]:
         """The lines of text on the picture's largest panel that has any."""
-        for panel in panels_in(self.still):
-            lines = lines_in(self.still, panel)
+        for panel in find_panels(self.image):
+            lines = read_lines(self.image, panel)
             if lines:
                 return lines
         return []
 
     @cached_property
-    def tracks(self) -> list[Track]:
+    def tracks(self) -> list[BlobTrack]:
         """The coloured things of the video, from top to bottom."""
         if not self.is_video:
-            raise NotSeen("no video frames came with the question")
+            raise NotVisible("no video frames came with the question")
         frames = self.prompt.frames
-        seen = [things_in(frame.pixels) for frame in frames]
-        tracks = tracks_in(seen, [frame.time_s for frame in frames], self.prompt.duration_s)
+        seen = [find_blobs(frame.pixels) for frame in frames]
+        tracks = link_tracks(seen, [frame.time_s for frame in frames], self.prompt.duration_s)
         return sorted((t for t in tracks if t.form), key=lambda t: t.first.centre[1])
 
     @cached_property
@@ -83,7 +83,7 @@ class View:
         shown: list[tuple[float, str]] = []
         before: npt.NDArray[np.int16] | None = None
         for frame in self.prompt.frames:
-            panels = panels_in(frame.pixels)
+            panels = find_panels(frame.pixels)
             if not panels:
                 continue
             now = frame.pixels[::4, ::4].astype(np.int16)
@@ -91,27 +91,31 @@ class View:
             if before is not None and before.shape == now.shape and np.abs(before - now).max() < 60:
                 continue
             before = now
-            text = " ".join(lines_in(frame.pixels, panels[0]))
+            text = " ".join(read_lines(frame.pixels, panels[0]))
             if text and (not shown or shown[-1][1] != text):
                 shown.append((frame.time_s, text))
         return shown
 
-    def thing(self, name: str) -> Thing:
+    def blob(self, name: str) -> Blob:
         """The thing of a name such as `red circle`; raises NotSeen if there is none."""
-        for thing in self.things:
-            if thing.name == name.lower():
-                return thing
-        raise NotSeen(f"I looked for a {name} and found {listed([t.name for t in self.things]) or 'no known shape'}")
+        for blob in self.blobs:
+            if blob.name == name.lower():
+                return blob
+        raise NotVisible(
+            f"I looked for a {name} and found {join_words([t.name for t in self.blobs]) or 'no known shape'}"
+        )
 
-    def track(self, name: str) -> Track:
+    def track(self, name: str) -> BlobTrack:
         """The track of a name such as `red circle`; raises NotSeen if there is none."""
         for track in self.tracks:
             if track.name == name.lower():
                 return track
-        raise NotSeen(f"I looked for a {name} and found {listed([t.name for t in self.tracks]) or 'no known shape'}")
+        raise NotVisible(
+            f"I looked for a {name} and found {join_words([t.name for t in self.tracks]) or 'no known shape'}"
+        )
 
 
-def listed(words: list[str]) -> str:
+def join_words(words: list[str]) -> str:
     """`a`, `a and b`, `a, b and c`; empty for none."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
 
