@@ -3,15 +3,15 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from annotators.run import Report, annotate, annotate_with
+    from annotators.run import AnnotationReport, annotate, annotate_with
     from annotators.settings import Settings
 
-__all__ = ["Report", "Settings", "annotate", "annotate_with"]
+__all__ = ["AnnotationReport", "Settings", "annotate", "annotate_with"]
 
 
 def __getattr__(name: str) -> Any:
     # The processes that decode media import a module of this package: they need no corpus and no engine.
-    if name in ("Report", "annotate", "annotate_with"):
+    if name in ("AnnotationReport", "annotate", "annotate_with"):
         from annotators import run
 
         return getattr(run, name)

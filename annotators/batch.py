@@ -1,225 +1,217 @@
 """Annotating through a provider's batch API: half the price, answers within a day, the same traces in the end.
 
-The slice is written as parts within the provider's limits, each is submitted once, polled until it ends and taken in.
-What expired or failed on the provider's side is planned again, in parts of the next round. Killed anywhere, the same
-command goes on with the parts that are there.
+The slice is written as batches within the provider's limits; each is submitted once, polled until it ends and taken in.
+What expired or failed on the provider's side is planned again, in batches of the next round. Killed anywhere, the same
+command continues with the batches on disk.
 """
 
 import asyncio
-import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
-from typing import Protocol
 
 import orjson
 
-from annotators.batch_files import READY, SUBMITTED, SUBMITTING, Part, Parts, Timeout, Writer
-from annotators.claims import take
-from annotators.engine import Engine, Stop
-from annotators.flags import read
-from annotators.http import understood
-from annotators.jobs import Job
+from annotators.batch_files import READY, SUBMITTED, SUBMITTING, BatchFile, BatchStore, BatchWriter
+from annotators.books import Books, RunStopped
+from annotators.claims import claim_jobs
+from annotators.flags import parse_response
+from annotators.jobs import Job, JobPlan
 from annotators.media_encoding import Undecodable
-from annotators.messages import Failure, Request, Teacher
-from annotators.money import most_input_tokens
-from corpus.errors import OneThinkerError, UsageError
+from annotators.media_pool import EncoderPool
+from annotators.messages import BatchTeacher, Failure, Request, Teacher
+from annotators.progress_view import ProgressSnapshot
+from corpus.errors import UsageError
 
-ROUNDS = 5  # times that a request is submitted at most
-PATIENT = 5  # times that asking for a state or a result may fail in a row
-PREPARED_AT_ONCE = 16
+MAX_ROUNDS = 5  # times that a request is submitted
+MAX_TRIES = 5  # times in a row that asking for a state or a result may fail
+ENCODED_AT_ONCE = 16
 
 
-class Batches(Teacher, Protocol):
-    """A teacher whose provider has a batch API."""
+@dataclass
+class _Outstanding:
+    """What is still reserved for a batch, and the trace ids whose reserve was settled or released."""
 
-    batch_most: tuple[int, int]  # requests and bytes in one batch
-    secret: str
-
-    def batch_line(self, custom_id: str, body: bytes) -> bytes:
-        """A request as a line of a batch."""
-
-    async def batch_submit(self, key: str, path: Path) -> str:
-        """Make a batch of a file of lines; returns its id. Raises Failure."""
-
-    async def batch_find(self, key: str, since: float, requests: int, known: set[str]) -> str | None:
-        """The id of a batch that was made under `key` and not noted, if there is one. Raises Failure."""
-
-    async def batch_ended(self, batch_id: str) -> bool:
-        """Whether its results are there. Raises Failure, fatal where the whole batch was refused."""
-
-    def batch_results(self, batch_id: str) -> AsyncIterator[tuple[str, bytes | Failure]]:
-        """Each request's custom id with its answer's JSON, or with why there is none."""
+    requests: int
+    usd: Decimal
+    done: set[str] = field(default_factory=set)
 
 
 class BatchRun:
-    """One run over the batch API, on the engine's ledger, budget and counts."""
+    """One run over the batch API."""
 
-    def __init__(self, engine: Engine, parts: Parts) -> None:
-        self.engine, self.parts = engine, parts
-        if not hasattr(engine.teacher, "batch_submit"):
-            raise UsageError(f"{engine.settings.teacher}: this provider has no batch API here; leave --batch out")
-        self.teacher: Batches = engine.teacher  # type: ignore[assignment]
-        self.given_up: set[str] = set()
-        self.reserved: dict[str, Decimal] = {}
+    def __init__(
+        self, books: Books, plan: JobPlan, teacher: BatchTeacher, encoder: EncoderPool, store: BatchStore
+    ) -> None:
+        self._books, self._plan, self._teacher, self._encoder, self._store = books, plan, teacher, encoder, store
+        self._given_up: set[str] = set()
+        self._outstanding: dict[str, _Outstanding] = {}
 
     async def work(self) -> None:
-        """Submit all that is left of the slice and take in what comes, round by round."""
-        for part in self._mine():
-            self._reserve(part)
-        for _ in range(ROUNDS):
+        """Submit all that is left of the slice and take in what comes, round by round. Raises RunStopped."""
+        for batch in self._mine():
+            self._reserve_again(batch)
+        for _ in range(MAX_ROUNDS):
             await self._submit_new()
             if not self._mine():
                 return
             await self._take_in_all()
-            if self.engine.stopped is not None:
+            if self._books.stopping:
                 return
 
-    def _mine(self) -> list[Part]:
-        return [part for part in self.parts.all() if part.teacher == self.engine.settings.teacher]
+    def snapshot(self) -> ProgressSnapshot:
+        """The run as it stands; all requests at the provider are under way."""
+        requests = sum(outstanding.requests for outstanding in self._outstanding.values())
+        return self._books.snapshot(requests, requests)
 
-    def _reserve(self, part: Part) -> None:
-        # What is at the provider already cannot be held back: it counts even where it is over the budget.
-        self.reserved[part.key] = Decimal(part.most_usd)
-        self.engine.budget.reserved += Decimal(part.most_usd)
+    def _mine(self) -> list[BatchFile]:
+        return self._store.of_teacher(self._plan.settings.teacher)
+
+    def _reserve_again(self, batch: BatchFile) -> None:
+        """Reserve for what an earlier process submitted; the answers that it kept are among its own costs."""
+        jobs = batch.jobs()
+        kept = self._in_lake(jobs)
+        most = sum((batch.max_cost(job) for key, job in jobs.items() if key not in kept), Decimal(0))
+        self._outstanding[batch.key] = _Outstanding(batch.requests, most)
+        self._books.reserve_committed(most)
+
+    def _in_lake(self, trace_ids: Iterable[str]) -> set[str]:
+        query = "select trace_id from traces where trace_id in (select unnest($ids))"
+        return {key for (key,) in self._plan.corpus.sql(query, {"ids": list(trace_ids)}).fetchall()}
 
     # -- out -----------------------------------------------------------------------------------------------------------
 
     async def _submit_new(self) -> None:
-        plan = self.engine.plan
-        writer: Writer | None = None
-        most = Decimal(0)
-        full_requests, full_bytes = self.teacher.batch_most
-        for part in self._mine():
-            if part.stage != SUBMITTED:
-                await self._submit(part)
-        with plan.jobs() as jobs:
-            async for job, request in self._prepared(jobs.batches()):
-                usd = self._most(request)
-                if not self.engine.budget.reserve(usd):
-                    limit = self.engine.budget.limit
-                    self.engine.stop(
-                        "budget", f"{limit} USD are gone or at the provider and the next may cost {usd:.6f}"
-                    )
+        for batch in self._mine():
+            if batch.stage != SUBMITTED:
+                await self._submit(batch)
+        teacher, writer = self._teacher, None
+        max_requests, max_bytes = teacher.batch_max
+        with self._plan.jobs() as jobs:
+            async for job, request in self._encode(jobs.batches()):
+                most = self._books.max_cost(request, batch=True)
+                try:
+                    self._books.reserve_now(most)
+                except RunStopped as stop:
+                    self._books.stop(stop.reason, stop.detail)
                     break
-                body = orjson.dumps(self.teacher.body(request))
-                line = self.teacher.batch_line(job.trace_id, body)
-                if writer and (writer.part.requests >= full_requests or writer.bytes + len(line) > full_bytes):
-                    await self._close(writer, most)
-                    writer, most = None, Decimal(0)
-                writer = writer or Writer(self.parts.root, f"part-{os.urandom(8).hex()}", self.engine.settings.teacher)
-                writer.add(job.asked, line)
-                most += usd
+                line = teacher.batch_line(job.trace_id, orjson.dumps(teacher.body(request)))
+                if writer and (writer.batch.requests >= max_requests or writer.bytes + len(line) > max_bytes):
+                    await self._close(writer)
+                    writer = None
+                writer = writer or BatchWriter(self._store.root, self._plan.settings.teacher)
+                writer.add(job.row, line, most)
         if writer:
-            await self._close(writer, most)
+            await self._close(writer)
 
-    async def _close(self, writer: Writer, most: Decimal) -> None:
-        part = writer.close(str(most))
-        self.reserved[part.key] = most  # reserved request by request already
-        await self._submit(part)
+    async def _close(self, writer: BatchWriter) -> None:
+        batch = writer.close()
+        self._outstanding[batch.key] = _Outstanding(batch.requests, Decimal(batch.most_usd))
+        await self._submit(batch)
 
-    async def _prepared(self, batches: object) -> AsyncIterator[tuple[Job, Request]]:
-        engine = self.engine
-        for batch in batches:  # type: ignore[attr-defined]
-            wanted = [job for job in batch if job.trace_id not in self.given_up]
-            ours = await asyncio.to_thread(take, engine.run, wanted) if wanted else []
-            for first in range(0, len(ours), PREPARED_AT_ONCE):
-                some = ours[first : first + PREPARED_AT_ONCE]
-                ready = await asyncio.gather(*(engine.request(job) for job in some), return_exceptions=True)
-                for job, request in zip(some, ready, strict=True):
+    async def _encode(self, batches: Iterable[list[Job]]) -> AsyncIterator[tuple[Job, Request]]:
+        for batch in batches:
+            wanted = [job for job in batch if job.trace_id not in self._given_up]
+            ours = await asyncio.to_thread(claim_jobs, self._books.run, wanted) if wanted else []
+            for first in range(0, len(ours), ENCODED_AT_ONCE):
+                some = ours[first : first + ENCODED_AT_ONCE]
+                encoded = (self._plan.encode_request(job, self._encoder) for job in some)
+                for job, request in zip(some, await asyncio.gather(*encoded, return_exceptions=True), strict=True):
                     if isinstance(request, Undecodable):
-                        self.given_up.add(job.trace_id)
-                        engine.reject(job.asked, "media", request.reason, request.detail)
+                        self._given_up.add(job.trace_id)
+                        self._books.reject(job.row, "media", request.reason, request.detail)
                     elif isinstance(request, BaseException):
                         raise request
                     else:
                         yield job, request
 
-    def _most(self, request: Request) -> Decimal:
-        price = self.engine.price
-        longest = request.max_tokens + (request.thinking_tokens or 0)
-        return price.most(most_input_tokens(request), longest, batch=True) if price else Decimal(0)
-
-    async def _submit(self, part: Part) -> None:
-        """Have the provider make a batch of a part, once: after a doubtful try it is looked for first."""
-        for tries in range(PATIENT):
+    async def _submit(self, batch: BatchFile) -> None:
+        """Have the provider make a batch once: after a doubtful try it is looked for first. Raises RunStopped."""
+        for tries in range(MAX_TRIES):
             try:
-                if part.stage == SUBMITTING:
-                    known = self.parts.known()
-                    found = await self.teacher.batch_find(part.key, part.since, part.requests, known)
+                if batch.stage == SUBMITTING:
+                    known = self._store.known_ids()
+                    found = await self._teacher.batch_find(batch.key, batch.since, batch.requests, known)
                     if found is not None:
-                        part.now(SUBMITTED, batch_id=found)  # its lines stay: the results will tell whether it is ours
+                        # Its lines stay: the results will tell whether it is ours.
+                        batch.set_stage(SUBMITTED, batch_id=found)
                         return
-                part.now(SUBMITTING, since=part.since or time.time())
-                part.now(SUBMITTED, batch_id=await self.teacher.batch_submit(part.key, part.path))
-                part.path.unlink()  # the provider has it; its media are in the corpus
+                batch.set_stage(SUBMITTING, since=batch.since or time.time())
+                batch.set_stage(SUBMITTED, batch_id=await self._teacher.batch_submit(batch.key, batch.path))
+                batch.path.unlink()  # the provider has it; its media are in the corpus
                 return
             except Failure as failure:
-                if not failure.again and not failure.unsure:
-                    part.now(READY, since=0.0)
-                    raise Stop(failure.reason, failure.detail) from None
-                if tries == PATIENT - 1:
-                    raise Stop(failure.reason, failure.detail) from None
-                await self.engine.sleep(failure.retry_after_s or 2.0**tries)
+                if not failure.retryable and not failure.unsure:
+                    batch.set_stage(READY, since=0.0)
+                    raise RunStopped(failure.reason, failure.detail) from None
+                if tries == MAX_TRIES - 1:
+                    raise RunStopped(failure.reason, failure.detail) from None
+                await self._books.sleep(failure.retry_after_s or 2.0**tries)
 
     # -- in ------------------------------------------------------------------------------------------------------------
 
     async def _take_in_all(self) -> None:
         failed = 0
-        while (mine := self._mine()) and not self.engine.stopping:
-            for part in mine:
+        while (mine := self._mine()) and not self._books.stopping:
+            for batch in mine:
                 try:
-                    if part.stage != SUBMITTED:
-                        await self._submit(part)
-                    elif await self.teacher.batch_ended(part.batch_id or ""):
-                        await self._take_in(part)
+                    if batch.stage != SUBMITTED:
+                        await self._submit(batch)
+                    elif await self._teacher.batch_ended(batch.batch_id or ""):
+                        await self._take_in(batch)
                     failed = 0
                 except Failure as failure:
                     failed += 1
                     if failure.fatal:
-                        part.drop()
-                        self.engine.budget.reserved -= self.reserved.pop(part.key, Decimal(0))
-                    if failure.fatal or failed >= PATIENT:
-                        raise Stop(failure.reason, failure.detail) from None
+                        batch.delete()
+                        self._release_rest(batch)
+                    if failure.fatal or failed >= MAX_TRIES:
+                        raise RunStopped(failure.reason, failure.detail) from None
             if self._mine():
-                await self.engine.sleep(self.engine.settings.poll_s)
+                await self._books.sleep(self._plan.settings.poll_s)
 
-    async def _take_in(self, part: Part) -> None:
-        engine, asked, others = self.engine, part.asked(), 0
-        async for custom_id, result in self.teacher.batch_results(part.batch_id or ""):
-            of = asked.pop(custom_id, None)
-            if of is None:
-                others += 1
+    async def _take_in(self, batch: BatchFile) -> None:
+        """Keep a batch's answers, each once, also if an earlier try or process got through some of them."""
+        jobs, strangers = batch.jobs(), 0
+        kept = await asyncio.to_thread(self._in_lake, list(jobs))
+        done = self._outstanding[batch.key].done
+        async for trace_id, result in self._teacher.batch_results(batch.batch_id or ""):
+            job = jobs.pop(trace_id, None)
+            if job is None:
+                strangers += 1
                 continue
-            try:
-                if isinstance(result, Failure):
-                    raise result
-                reply = understood(result, self.teacher.secret, self.teacher.read, {})
-            except Failure as failure:
-                engine.tally.faults[failure.reason] += 1
-                if not failure.again:
-                    self.given_up.add(custom_id)
-                    engine.reject(of, "request", failure.reason, failure.detail)
+            if trace_id in kept or trace_id in done:
                 continue
-            engine.keep(of, reply, read(reply, of.question), None, batch_id=part.batch_id)
-        if others and len(asked) == part.requests:
-            self.parts.forget(part.batch_id)  # it was found, and somebody else made it: look further
-            part.now(SUBMITTING, batch_id=None)
+            done.add(trace_id)
+            most = batch.max_cost(job)
+            self._outstanding[batch.key].usd -= most
+            if isinstance(result, Failure):
+                self._books.release(trace_id, most, unsure=result.unsure)
+                self._books.record_fault(trace_id, result)
+                if not result.retryable:
+                    self._given_up.add(trace_id)
+                    self._books.reject(job, "request", result.reason, result.detail)
+                continue
+            cost = self._books.settle(trace_id, most, result, batch=True)
+            response = parse_response(result, job.question)
+            self._books.keep(job, result, response, cost, batch_id=batch.batch_id)
+        if strangers and len(jobs) == batch.requests:
+            self._store.forget(batch.batch_id)  # it was found, and another client made it: look further
+            batch.set_stage(SUBMITTING, batch_id=None)
             return
-        if asked:
-            engine.tally.faults["expired"] += len(asked)  # no word of them: as if they had expired
-        await engine.ledger.flush()  # the next round is planned from what the lake holds
-        engine.budget.settle(self.reserved.pop(part.key, Decimal(0)), Decimal(0))
-        part.done()
+        if jobs:
+            self._books.tally.faults["expired"] += len(jobs)  # not in the results: as if they had expired
+        await self._books.writer.flush()  # the next round is planned from what the lake holds
+        self._release_rest(batch)
+        batch.finish()
+
+    def _release_rest(self, batch: BatchFile) -> None:
+        self._books.release(batch.key, self._outstanding.pop(batch.key).usd)
 
 
-async def run_batches(engine: Engine, root: Path) -> None:
-    """Do the engine's plan through its teacher's batch API. Raises UsageError where it has none."""
-    try:
-        with Parts(root) as parts:
-            await BatchRun(engine, parts).work()
-    except Timeout:
-        raise OneThinkerError("another process is at work on the batches of this corpus; let it end first") from None
-    except Stop as stop:
-        engine.stop(stop.reason, stop.detail)
+def require_batches(teacher: Teacher, name: str) -> BatchTeacher:
+    """The teacher called `name` as one with a batch API; raises UsageError if its provider has none."""
+    if not isinstance(teacher, BatchTeacher):
+        raise UsageError(f"{name}: this provider has no batch API here; leave --batch out")
+    return teacher

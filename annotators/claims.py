@@ -6,13 +6,13 @@ until what its journal holds is in the lake; after that it is void, and nothing 
 
 from collections.abc import Sequence
 
-from annotators.batch_files import pending
+from annotators.batch_files import pending_claims
 from annotators.jobs import Job
-from annotators.ledger import journal_folder, replay
+from annotators.trace_writer import journal_folder, replay
 from corpus.runs import Run
 
 
-def take(run: Run, jobs: Sequence[Job]) -> list[Job]:
+def claim_jobs(run: Run, jobs: Sequence[Job]) -> list[Job]:
     """Those of the jobs that nobody else holds and whose trace nobody has bought meanwhile, now claimed by `run`."""
     wanted = [(job, *job.ids) for job in jobs]
     replay(run.corpus)  # of workers that died since this one began
@@ -32,7 +32,7 @@ def take(run: Run, jobs: Sequence[Job]) -> list[Job]:
                 "now": [trace_id for _, trace_id, _ in wanted],
             },
         ).fetchall()
-        taken = {trace_id for (trace_id,) in gone} | pending(run.corpus.root)
-        ours = {claim: job for job, trace_id, claim in wanted if claim not in taken and trace_id not in taken}
+        held = {trace_id for (trace_id,) in gone} | pending_claims(run.corpus.root)
+        ours = {claim: job for job, trace_id, claim in wanted if claim not in held and trace_id not in held}
         tx.append("claims", [{"trace_id": claim_id, "run_id": run.run_id} for claim_id in ours])
     return list(ours.values())

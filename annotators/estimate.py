@@ -4,18 +4,17 @@ from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 
-from annotators.http import NO_KEY
-from annotators.jobs import Job, Jobs, Plan
+from annotators.jobs import JobPlan, Jobs
 from annotators.media_encoding import Undecodable
-from annotators.media_pool import Preparer
-from annotators.messages import Clip, Picture, Request, Text
+from annotators.media_pool import EncoderPool
+from annotators.messages import CountingTeacher, ImagePart, Request, Teacher, TextPart, VideoPart
 from annotators.money import Price
 
 SAMPLED = 24  # requests built and counted for each kind of sample
 
 
 @dataclass(frozen=True)
-class Estimate:
+class CostEstimate:
     """The requests a run would send and their tokens and cost; `most_usd` is with the longest answers allowed.
 
     `likely_usd` needs measured output lengths; None where the corpus has none of this teacher for some kind.
@@ -31,25 +30,27 @@ class Estimate:
     counted: str
 
 
-async def estimate(plan: Plan, jobs: Jobs, teacher: object, price: Price | None, preparer: Preparer) -> Estimate:
+async def estimate(
+    plan: JobPlan, jobs: Jobs, teacher: Teacher, price: Price | None, encoder: EncoderPool
+) -> CostEstimate:
     """Estimate all jobs of a plan; the media of some samples are prepared, and no answer is asked for."""
     s = plan.settings
     past = {(kind, data): (i, o) for kind, data, i, o in plan.measured()}
     wanted: Counter[tuple[str, str]] = Counter()
     sampled: dict[tuple[str, str], list[int]] = {}
     unshowable = 0
-    counts = getattr(teacher, "count", None) if getattr(teacher, "secret", None) != NO_KEY else None
+    counting = teacher if isinstance(teacher, CountingTeacher) and teacher.has_key else None
     for batch in jobs.batches():
         for job in batch:
             kind = (job.sample["problem_type"], job.sample["data_type"])
             wanted[kind] += 1
             if kind not in past and len(sampled.setdefault(kind, [])) < SAMPLED:
                 try:
-                    request = await _request(plan, job, preparer)
+                    request = await plan.encode_request(job, encoder)
                 except Undecodable:
                     unshowable += 1
                 else:
-                    sampled[kind].append(await counts(request) if counts else likely_input_tokens(request))
+                    sampled[kind].append(await counting.count(request) if counting else estimate_input_tokens(request))
     input_tokens = output_tokens = 0
     likely = most = Decimal(0)
     all_known = True
@@ -60,34 +61,29 @@ async def estimate(plan: Plan, jobs: Jobs, teacher: object, price: Price | None,
         input_tokens += round(n * each)
         output_tokens += round(n * (answer or 0))
         if price:
-            likely += n * price.most(round(each), round(answer or 0), batch=s.batch)
-            most += n * price.most(round(each), s.max_tokens + (s.thinking_tokens or 0), batch=s.batch)
-    return Estimate(
+            likely += n * price.max_cost(round(each), round(answer or 0), batch=s.batch)
+            most += n * price.max_cost(round(each), s.max_tokens + (s.thinking_tokens or 0), batch=s.batch)
+    return CostEstimate(
         requests=wanted.total(),
         input_tokens=input_tokens,
         output_tokens=output_tokens if all_known else None,
         likely_usd=likely if price and all_known else None,
         most_usd=most if price else None,
         unshowable=unshowable,
-        counted="traces of this teacher" if not sampled else "the provider's count" if counts else "estimated here",
+        counted="traces of this teacher" if not sampled else "the provider's count" if counting else "estimated here",
     )
 
 
-async def _request(plan: Plan, job: Job, preparer: Preparer) -> Request:
-    media = [await preparer.parts(m, job.ask.look, keep=False) for m in job.sample["media"] or ()]
-    return plan.request(job, media)
-
-
-def likely_input_tokens(request: Request) -> int:
+def estimate_input_tokens(request: Request) -> int:
     """About the input tokens of a request: four bytes of English a token, 750 pixels a token of an image."""
     total = 8 + len((request.system or "").encode()) // 4
     for part in request.parts:
         match part:
-            case Text():
+            case TextPart():
                 total += len(part.text.encode()) // 4
-            case Picture():
+            case ImagePart():
                 total += part.width * part.height // 750
-            case Clip():
+            case VideoPart():
                 total += int(part.duration_s * 300)
     return total
 

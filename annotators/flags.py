@@ -23,7 +23,7 @@ model said no, and would again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ParsedResponse:
     """A reply as a trace keeps it; `flag` is None for a well-formed response in the question's language."""
 
     response: str
@@ -32,12 +32,12 @@ class Read:
     flag: str | None
 
 
-def read(reply: Reply, question: str) -> Read:
+def parse_response(reply: Reply, question: str) -> ParsedResponse:
     """The reply's response and its parts; the first flag that applies, the gravest first.
 
     refused, tool_call, empty, truncated, then what is odd about the tags, `no_thinking`, `other_language`.
     """
-    response = joined(reply)
+    response = response_text(reply)
     parts = split(response)
     flag = None
     if reply.finish_reason in ("refusal", "content_filter"):
@@ -52,10 +52,10 @@ def read(reply: Reply, question: str) -> Read:
         flag = "no_thinking"
     elif not response.isascii() and _script(parts.thinking or "") not in ("LATIN", _script(question)):
         flag = "other_language"
-    return Read(response, parts.thinking, parts.answer, flag)
+    return ParsedResponse(response, parts.thinking, parts.answer, flag)
 
 
-def joined(reply: Reply) -> str:
+def response_text(reply: Reply) -> str:
     """The reply's text with its thinking in front, in tags, however the provider split the two.
 
     Thinking in a field of its own goes in front, unless the text has a `<think>` block too: then the text is the

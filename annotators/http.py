@@ -1,23 +1,26 @@
-"""One HTTP exchange through an official SDK, and what its many ways of failing mean for us.
+"""HTTP through an official SDK: bodies and headers out, and what each way of failing means for the run.
 
 The SDK builds, signs and sends the request over its aiohttp transport; the body goes in and comes out as bytes. That
-skips the SDK's walk over nested parameters and its models of the response, two fifths of its CPU time per request,
-keeps the provider's JSON exactly as it was sent, and makes a body that was cut off an error of ours to retry.
+skips the SDK's walk over nested parameters and its models of the response, two fifths of its CPU time per request, and
+keeps the provider's JSON exactly as it was sent. What the bytes mean is for the provider's file to say.
 """
 
 import asyncio
+import errno
+import json
 import os
 import re
-from collections.abc import Callable, Iterator
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from time import time
+from types import ModuleType
 from typing import Any
 
-import orjson
-
-from annotators.messages import Failure, Reply, Unreadable
+from annotators.messages import Failure, PayloadError
 from annotators.settings import Settings
 from corpus.errors import OneThinkerError
 
@@ -26,12 +29,13 @@ _DETAIL_CHARACTERS = 500
 NO_KEY = "no-key"
 LONGEST_RETRY_AFTER_S = 3600.0
 CLOCKS_DIFFER_S = 600.0  # by at most so much do a provider's clock and ours
+_NETWORK_ERRNOS = {errno.ENETDOWN, errno.ENETUNREACH, errno.ENETRESET, errno.EHOSTDOWN, errno.EHOSTUNREACH}
 
 
 def key_from(variable: str, settings: Settings) -> str:
-    """The API key in an environment variable; NO_KEY for a dry run without one, which asks nobody anything.
+    """The API key in an environment variable; NO_KEY for a dry run without one, which asks nothing.
 
-    Raises OneThinkerError naming the variable where it is not set.
+    Raises OneThinkerError naming the variable if it is not set.
     """
     key = os.environ.get(variable, "").strip()
     if not key and not settings.dry_run:
@@ -42,79 +46,125 @@ def key_from(variable: str, settings: Settings) -> str:
 
 
 def clean(text: str, secret: str) -> str:
-    """`text` without the API key and without whatever looks like one, at most 500 characters of it."""
+    """`text` without the API key and anything that looks like one, at most 500 characters of it."""
     return _KEYS.sub("[key]", text.replace(secret, "[key]") if secret else text)[:_DETAIL_CHARACTERS]
 
 
-async def exchange(
-    client: Any, path: str, body: bytes, *, key: str, secret: str, timeout_s: float, read: Callable[[Any], Reply]
-) -> Reply:
-    """POST `body` with the SDK's `client` and read the reply; raises Failure and nothing else.
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """A whole response of a success status."""
 
-    `timeout_s` is for the whole exchange: an answer that drips in for ever counts as a hang. `secret` is blanked out
-    of all that is kept.
-    """
+    body: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class SdkClient:
+    """A client of an official SDK: the SDK's module and base exception, the key that no text may show."""
+
+    sdk: ModuleType
+    sdk_error: type[Exception]
+    client: Any
+    secret: str
+    timeout_s: float
+
+    async def post(self, path: str, body: bytes, key: str) -> HttpResponse:
+        """POST `body` under the idempotency key `key`; raises Failure.
+
+        The timeout is for the whole exchange, so that an answer that drips in for ever ends in one.
+        """
+        import httpx2
+
+        with self.failures():
+            try:
+                async with asyncio.timeout(self.timeout_s):
+                    response = await self.client.post(
+                        path,
+                        cast_to=httpx2.Response,
+                        content=body,
+                        options={"headers": {"Idempotency-Key": key}, "timeout": self.timeout_s},
+                    )
+            except TimeoutError:
+                detail = f"no whole answer within {self.timeout_s:g} s"
+                raise Failure("timeout", detail, retryable=True, unsure=True) from None
+        return HttpResponse(response.content, response.headers)
+
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """Turn what the SDK, the network or a broken payload raises within the block into Failure."""
+        try:
+            yield
+        except Failure:
+            raise
+        except Exception as error:
+            failure = self.failure(error)
+            if failure is None:
+                raise
+            raise failure from None
+
+    def failure(self, error: Exception) -> Failure | None:
+        """What an exception raised by a call of the SDK means; None for a fault of the program, which must propagate.
+
+        Only what is known to pass is retryable: statuses that say so, time-outs, broken connections, broken payloads.
+        Anything else that the SDK or its transport raises is a Failure whose detail names the exception's type.
+        """
+        sdk, cause = self.sdk, error.__cause__
+        if isinstance(error, sdk.APIStatusError):
+            return status_failure(error.status_code, _status_detail(error, self.secret), error.response.headers)
+        reason: str | None
+        if isinstance(error, sdk.APIResponseValidationError):
+            reason = "unexpected_body"
+        elif isinstance(error, sdk.APIConnectionError):
+            # Anthropic's SDK wraps every exception in this one, a fault of the program included.
+            unexplained = "timeout" if isinstance(error, sdk.APITimeoutError) else "connection"
+            reason = _transport_reason(cause) if isinstance(cause, Exception) else unexplained
+        elif isinstance(error, self.sdk_error):
+            reason = "sdk_error"
+        else:
+            reason = _transport_reason(error)
+        if reason is None:
+            return None
+        detail = clean(_describe(error) + (f" ({_describe(cause)})" if cause else ""), self.secret)
+        passes = reason != "sdk_error"
+        return Failure(reason, detail, retryable=passes, unsure=passes)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.client.close()
+
+
+def _transport_reason(error: Exception) -> str | None:
+    """The reason of a failure for what a transport raises, `sdk_error` if it will not pass; None if none raises it."""
+    import aiohttp
+    import anyio
     import httpx2
 
-    try:
-        async with asyncio.timeout(timeout_s):
-            response = await client.post(
-                path,
-                cast_to=httpx2.Response,
-                content=body,
-                options={"headers": {"Idempotency-Key": key}, "timeout": timeout_s},
-            )
-    except TimeoutError:
-        raise Failure("timeout", f"no whole answer within {timeout_s:g} s", again=True, unsure=True) from None
-    except Exception as error:
-        raise _failure(error, secret) from None
-    return understood(response.content, secret, read, response.headers)
+    match error:
+        case json.JSONDecodeError() | httpx2.DecodingError():
+            return "broken_body"
+        case PayloadError():
+            return "unexpected_body"
+        case httpx2.ConnectTimeout():  # also what the aiohttp transport makes of a server that disconnects
+            return "connection"
+        case httpx2.TimeoutException() | TimeoutError():
+            return "timeout"
+        case httpx2.NetworkError() | httpx2.RemoteProtocolError() | httpx2.ProxyError() | anyio.EndOfStream():
+            return "connection"
+        case httpx2.HTTPError() | httpx2.InvalidURL() | httpx2.StreamError() | aiohttp.InvalidURL():
+            return "sdk_error"
+        case aiohttp.ClientError() | ConnectionError() | ssl.SSLError() | socket.gaierror():
+            return "connection"
+        case OSError() if error.errno in _NETWORK_ERRNOS:
+            return "connection"
+    return None
 
 
-def understood(raw: bytes, secret: str, read: Callable[[Any], Reply], headers: Any) -> Reply:
-    """The reply in a whole body; raises Failure, retryable, for one that is no JSON or not what the API promises."""
-    if secret and secret.encode() in raw:
-        raw = raw.replace(secret.encode(), b"[key]")
-    try:
-        reply = read(orjson.loads(raw))
-    except orjson.JSONDecodeError as error:
-        raise Failure("broken_body", f"{len(raw)} bytes, {error}", again=True, unsure=True) from None
-    except (Unreadable, KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-        detail = clean(f"{type(error).__name__}: {error}", secret)
-        raise Failure("unexpected_body", detail, again=True, unsure=True) from None
-    request_id = headers.get("x-request-id") or headers.get("request-id") or reply.request_id
-    return replace(reply, raw=raw, request_id=request_id)
+def _describe(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
-@contextmanager
-def failures(secret: str) -> Iterator[None]:
-    """Turn what the SDK raises within the block into Failure."""
-    try:
-        yield
-    except (Failure, GeneratorExit, asyncio.CancelledError):
-        raise
-    except Exception as error:
-        raise _failure(error, secret) from None
-
-
-def _failure(error: Exception, secret: str) -> Failure:
-    status = getattr(error, "status_code", None)
-    if status is not None:
-        return of_status(status, _body(error, secret), getattr(error, "response", None))
-    name = type(error).__name__
-    cause = error.__cause__
-    detail = clean(f"{name}: {error}" + (f" ({type(cause).__name__}: {cause})" if cause else ""), secret)
-    if "Timeout" in name and "Connect" not in type(cause).__name__:
-        return Failure("timeout", detail, again=True, unsure=True)
-    if "Connection" in name or "Timeout" in name or isinstance(error, OSError):
-        return Failure("connection", detail, again=True, unsure=True)
-    if isinstance(error, (TypeError, AttributeError, NameError)):
-        raise error  # a fault of the program, not of the provider
-    return Failure("connection", detail, again=True, unsure=True)
-
-
-def _body(error: Exception, secret: str) -> str:
-    body = getattr(error, "body", None)
+def _status_detail(error: Any, secret: str) -> str:
+    body = error.body
     if isinstance(body, dict):
         inner = body.get("error", body)
         if isinstance(inner, dict):
@@ -134,24 +184,23 @@ _NO_CREDIT = (
 )
 
 
-def of_status(status: int, detail: str, response: Any = None) -> Failure:
+def status_failure(status: int, detail: str, headers: Any = None) -> Failure:
     """What an HTTP error status means: retry, slow down, stop the run, or give this one sample up."""
-    headers = response.headers if response is not None else {}
-    said = f"HTTP {status}: {detail}"
-    wait_s = retry_after(headers)
-    if status == 402 or (status in (400, 403, 429) and any(word in detail.lower() for word in _NO_CREDIT)):
-        return Failure("no_credit", said, fatal=True)
+    detail, lower = f"HTTP {status}: {detail}", detail.lower()
+    wait_s = retry_after(headers or {})
+    if status == 402 or (status in (400, 403, 429) and any(word in lower for word in _NO_CREDIT)):
+        return Failure("no_credit", detail, fatal=True)
     if status in (401, 403):
-        return Failure("refused_key", said, fatal=True)
+        return Failure("refused_key", detail, fatal=True)
     if status == 404:
-        return Failure("unknown_model", said, fatal=True)
+        return Failure("unknown_model", detail, fatal=True)
     if status == 429:
-        return Failure("rate_limited", said, again=True, overload=True, retry_after_s=wait_s)
+        return Failure("rate_limited", detail, retryable=True, overload=True, retry_after_s=wait_s)
     if status in (503, 529):
-        return Failure("overloaded", said, again=True, overload=True, retry_after_s=wait_s)
+        return Failure("overloaded", detail, retryable=True, overload=True, retry_after_s=wait_s)
     if status in (408, 409) or status >= 500:
-        return Failure("server_error", said, again=True, retry_after_s=wait_s)
-    return Failure("bad_request", said)
+        return Failure("server_error", detail, retryable=True, retry_after_s=wait_s)
+    return Failure("bad_request", detail)
 
 
 def retry_after(headers: Any) -> float | None:

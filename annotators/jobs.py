@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from annotators.flags import RETRIED
-from annotators.media_pool import Look
-from annotators.messages import Part, Request, Text
+from annotators.media_pool import EncoderPool, MediaOptions
+from annotators.messages import ContentPart, Request, TextPart
 from annotators.modes import Mode, mode
 from annotators.settings import Settings
 from corpus import Corpus, OneThinkerError, UsageError
@@ -29,19 +29,19 @@ _ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
-class Ask:
+class PromptSpec:
     """How samples of one problem and data type are asked: the same words and parameters for all of them."""
 
     task: Task
     prompt_id: str
     template: str
     params: str  # canonical JSON of all else that shapes the response
-    look: Look
+    media: MediaOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a trace must say of how it was asked for, in plain values."""
+class JobRow:
+    """A job in plain values: what its trace says of the request. One line of a batch's jobs.jsonl."""
 
     trace_id: str
     claim_id: str
@@ -52,6 +52,7 @@ class Asked:
     params: str
     attempt: int
     question: str
+    max_usd: str | None = None  # what was reserved for a request of a batch; None for live requests and in old files
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Job:
     """One trace to be had: a sample, how to ask, and which attempt; k, k + n, k + 2n … are tries at slot k."""
 
     sample: dict[str, Any]
-    ask: Ask
+    spec: PromptSpec
     slot: int
     attempt: int
     teacher: str
@@ -77,29 +78,29 @@ class Job:
 
     @property
     def params(self) -> str:
-        """The parameters of the ask, and which trace the job is about if it is about one."""
+        """The parameters of the request, and which trace the job is about if it is about one."""
         about = self.sample.get("about")
-        return self.ask.params if about is None else f'{{"about":"{about}",{self.ask.params[1:]}'
+        return self.spec.params if about is None else f'{{"about":"{about}",{self.spec.params[1:]}'
 
     @property
-    def asked(self) -> Asked:
+    def row(self) -> JobRow:
         """The job without its media and its task."""
-        sample, ask = self.sample, self.ask
+        sample, spec = self.sample, self.spec
         trace_id, claim_id = self.ids
-        how = (self.teacher, self.mode, ask.prompt_id, self.params, self.attempt)
-        return Asked(trace_id, claim_id, sample["sample_id"], *how, sample["problem"])
+        how = (self.teacher, self.mode, spec.prompt_id, self.params, self.attempt)
+        return JobRow(trace_id, claim_id, sample["sample_id"], *how, sample["problem"])
 
     def _id(self, attempt: int) -> str:
-        key = (self.sample["sample_id"], self.teacher, self.mode, self.ask.prompt_id, self.params, attempt)
+        key = (self.sample["sample_id"], self.teacher, self.mode, self.spec.prompt_id, self.params, attempt)
         return digest("trace", *key)
 
-    def again(self, settings: Settings) -> "Job | None":
-        """The next try at the same slot, after an odd response; None where there were enough."""
+    def next_try(self, settings: Settings) -> "Job | None":
+        """The next try at the same slot, after an odd response; None if there were enough."""
         attempt = self.attempt + settings.n
         return replace(self, attempt=attempt) if attempt < settings.n * (1 + settings.odd_retries) else None
 
 
-class Plan:
+class JobPlan:
     """The jobs of one run, worked out in SQL and kept on disk, so that a slice of any size takes no memory."""
 
     def __init__(self, corpus: Corpus, settings: Settings, address: str) -> None:
@@ -111,7 +112,7 @@ class Plan:
         self.where = f"from {self.mode.FROM} where ({settings.where}\n) and ({self.mode.WHERE})"
 
     @cached_property
-    def asks(self) -> dict[tuple[str, str], Ask]:
+    def specs(self) -> dict[tuple[str, str], PromptSpec]:
         """How each kind of sample in the slice is asked, by problem type and data type."""
         try:
             kinds = self.corpus.sql(f"select distinct problem_type, data_type {self.where} order by all").fetchall()
@@ -119,13 +120,13 @@ class Plan:
             raise UsageError(f"--where {self.settings.where!r}: {error}") from None
         return {(kind, data): self._ask(task(kind), data) for kind, data in kinds}
 
-    def _ask(self, of: Task, data_type: str) -> Ask:
+    def _ask(self, of: Task, data_type: str) -> PromptSpec:
         s = self.settings
         given = s.prompt.read_text(encoding="utf-8") if s.prompt else of.template_for(data_type)
         template = self.mode.template(given, of)
         fps: float = s.fps if s.fps is not None else getattr(of, "fps", FPS)
         frames: int = s.max_frames if s.max_frames is not None else getattr(of, "max_frames", MAX_FRAMES)
-        look = Look(s.image_pixels, s.frame_pixels, fps, frames, s.native_video)
+        media = MediaOptions(s.image_pixels, s.frame_pixels, fps, frames, s.native_video)
         params: dict[str, Any] = {
             "address": s.address or self.address,
             "max_tokens": s.max_tokens,
@@ -141,18 +142,18 @@ class Plan:
             sampled = {"fps": fps, "max_frames": frames, "frame_pixels": s.frame_pixels}
             params |= {"native_video": True} if s.native_video else sampled
         kept = {name: value for name, value in params.items() if value is not None}
-        return Ask(of, digest(template), template, canonical_json(kept).decode(), look)
+        return PromptSpec(of, digest(template), template, canonical_json(kept).decode(), media)
 
     def prompts(self) -> list[dict[str, Any]]:
         """Rows for `prompts`: every template whole, and the system prompt under the id that `params` names."""
         rows = [
             {
-                "prompt_id": ask.prompt_id,
-                "problem_type": ask.task.name,
+                "prompt_id": spec.prompt_id,
+                "problem_type": spec.task.name,
                 "mode": self.settings.mode,
-                "text": ask.template,
+                "text": spec.template,
             }
-            for ask in self.asks.values()
+            for spec in self.specs.values()
         ]
         if self.system:
             rows.append({"prompt_id": digest(self.system), "mode": "system", "text": self.system})
@@ -172,7 +173,7 @@ class Plan:
         chosen = f"select {key} {self.where} order by sample_id, {key} limit {s.limit}"
         limit = f"and {key} in ({chosen})" if s.limit else ""
         # Written out: what has parameters DuckDB's Python client reads whole before it hands out or writes a row.
-        asks = _literal([[*kind, ask.prompt_id, ask.params] for kind, ask in self.asks.items()] or [[None] * 4])
+        asks = _literal([[*kind, spec.prompt_id, spec.params] for kind, spec in self.specs.items()] or [[None] * 4])
         whose = f"teacher = {_literal(s.teacher)} and mode = {_literal(s.mode)}"
         names = ", ".join(f"s.{column}" for column in self.mode.COLUMNS)
         # `about` sorts before all other parameters, so that canonical JSON begins with it.
@@ -202,14 +203,20 @@ class Plan:
                    where teacher = $teacher and mode = $mode and output_tokens is not null group by all"""
         return self.corpus.sql(query, {"teacher": self.settings.teacher, "mode": self.settings.mode}).fetchall()
 
-    def request(self, job: Job, media: list[list[Part]]) -> Request:
+    async def encode_request(self, job: Job, encoder: EncoderPool) -> Request:
+        """The request for a job, its media encoded. Raises Undecodable."""
+        keep = self.settings.n > 1
+        media = [await encoder.parts(medium, job.spec.media, keep=keep) for medium in job.sample["media"] or ()]
+        return self.request(job, media)
+
+    def request(self, job: Job, media: list[list[ContentPart]]) -> Request:
         """The request for a job, its media in the places that the question has for them, else in front."""
         s = self.settings
-        question = job.ask.task.question(job.sample)
+        question = job.spec.task.question(job.sample)
         fields = self.mode.fields(job.sample, question)
-        prompt = _FIELD.sub(lambda found: fields.get(found[1], found[0]), job.ask.template)
+        prompt = _FIELD.sub(lambda found: fields.get(found[1], found[0]), job.spec.template)
         return Request(
-            parts=tuple(interleaved(prompt, media)),
+            parts=tuple(interleave(prompt, media)),
             max_tokens=s.max_tokens,
             system=self.system,
             temperature=s.temperature,
@@ -232,7 +239,7 @@ def _literal(value: str | list[Any] | None) -> str:
 class Jobs:
     """The jobs of a plan, read from disk in batches, the same order each time."""
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
+    def __init__(self, plan: JobPlan, folder: Path) -> None:
         self._plan = plan
         self._parts = sorted(folder.glob("part=*"))
         read = (pq.read_metadata(file) for part in self._parts for file in part.glob("*.parquet"))  # type: ignore[no-untyped-call]
@@ -243,13 +250,13 @@ class Jobs:
 
     def batches(self) -> Iterator[list[Job]]:
         """The jobs, a thousand at a time."""
-        s, asks = self._plan.settings, self._plan.asks
+        s, specs = self._plan.settings, self._plan.specs
         rows = self._read()
         while batch := list(islice(rows, _ROWS_AT_ONCE)):
             jobs = []
             for row in batch:
                 slot, attempt = row.pop("slot"), row.pop("attempt")
-                jobs.append(Job(row, asks[row["problem_type"], row["data_type"]], slot, attempt, s.teacher, s.mode))
+                jobs.append(Job(row, specs[row["problem_type"], row["data_type"]], slot, attempt, s.teacher, s.mode))
             yield jobs
 
     def _read(self) -> Iterator[dict[str, Any]]:
@@ -260,7 +267,7 @@ class Jobs:
                 yield from batch.to_pylist()
 
 
-def interleaved(prompt: str, media: list[list[Part]]) -> list[Part]:
+def interleave(prompt: str, media: list[list[ContentPart]]) -> list[ContentPart]:
     """The prompt's words with each medium's parts at its `<image>` or `<video>`, in order; the rest goes in front.
 
     Placeholders beyond the media there are fall away.
@@ -274,5 +281,5 @@ def interleaved(prompt: str, media: list[list[Part]]) -> list[Part]:
         if number:
             parts += next(waiting, [])
         if text.strip():
-            parts.append(Text(text.strip() if number in (0, len(words) - 1) else text))
+            parts.append(TextPart(text.strip() if number in (0, len(words) - 1) else text))
     return parts

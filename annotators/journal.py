@@ -114,7 +114,7 @@ class Journal:
         return True
 
 
-def leftovers(folder: Path) -> Iterator[tuple[Path, list[tuple[str, dict[str, Any]]]]]:
+def read_leftovers(folder: Path) -> Iterator[tuple[Path, list[tuple[str, dict[str, Any]]]]]:
     """What runs that died have left, file by file: its path and its (table, row)s. Delete the file once committed.
 
     A last line that was cut off is left out: its answer never counted. The run's lock is held while its files are

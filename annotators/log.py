@@ -16,18 +16,18 @@ import orjson
 _logger = logging.getLogger("onethinker.annotate")
 
 
-def tell(event: str, *, level: int = logging.INFO, **fields: Any) -> None:
-    """Log one event with its fields; nothing happens outside `logged`, unless the program listens itself."""
+def log_event(event: str, *, level: int = logging.INFO, **fields: Any) -> None:
+    """Log one event with its fields; nothing happens outside `log_to_file`, unless the program listens itself."""
     _logger.log(level, event, extra={"fields": fields})
 
 
-def warn(event: str, **fields: Any) -> None:
+def log_warning(event: str, **fields: Any) -> None:
     """Log what somebody may want to look into."""
-    tell(event, level=logging.WARNING, **fields)
+    log_event(event, level=logging.WARNING, **fields)
 
 
 @contextmanager
-def logged(folder: Path, run_id: str) -> Iterator[None]:
+def log_to_file(folder: Path, run_id: str) -> Iterator[None]:
     """Write the events of the block to a file of their own, made when the first comes."""
     folder.mkdir(exist_ok=True)
     handler = logging.FileHandler(folder / f"{run_id}.jsonl", encoding="utf-8", delay=True)
@@ -46,5 +46,5 @@ def logged(folder: Path, run_id: str) -> Iterator[None]:
 class _Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC)
-        told = {"at": at, "level": record.levelname.lower(), "event": record.getMessage()}
-        return orjson.dumps(told | getattr(record, "fields", {}), default=str).decode()
+        row = {"at": at, "level": record.levelname.lower(), "event": record.getMessage()}
+        return orjson.dumps(row | getattr(record, "fields", {}), default=str).decode()

@@ -25,7 +25,7 @@ class Undecodable(MediaError):  # noqa: N818, it names a state of the medium
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncodedMedia:
     """One picture, ready to send; `at_s` is its time in its video, None for images."""
 
     mime: str
@@ -35,7 +35,7 @@ class Encoded:
     at_s: float | None = None
 
 
-def as_it_is(path: Path, width: int, height: int, most_pixels: int) -> Encoded | None:
+def read_unchanged(path: Path, width: int, height: int, most_pixels: int) -> EncodedMedia | None:
     """The file's own bytes where APIs take them: a JPEG or PNG within the cap; None where it must be encoded anew.
 
     Cheap (a read and base64), and the pixels that the teacher sees are exactly those of the corpus.
@@ -45,11 +45,11 @@ def as_it_is(path: Path, width: int, height: int, most_pixels: int) -> Encoded |
     data = path.read_bytes()
     for magic, mime in _PASSED_ON.items():
         if data.startswith(magic):
-            return Encoded(mime, base64.b64encode(data).decode("ascii"), width, height)
+            return EncodedMedia(mime, base64.b64encode(data).decode("ascii"), width, height)
     return None
 
 
-def image(path: str, most_pixels: int) -> Encoded:
+def image(path: str, most_pixels: int) -> EncodedMedia:
     """An image of any format that Pillow reads, scaled down to at most `most_pixels`, as JPEG.
 
     Raises Undecodable `media_unreadable`.
@@ -73,7 +73,7 @@ def sample_times(duration_s: float, fps: float, max_frames: int) -> list[float]:
     return [i * duration_s / max_frames for i in range(max_frames)]
 
 
-def frames(path: str, duration_s: float, fps: float, max_frames: int, most_pixels: int) -> list[Encoded]:
+def frames(path: str, duration_s: float, fps: float, max_frames: int, most_pixels: int) -> list[EncodedMedia]:
     """A video's frames at `sample_times`, each with the time it really has, decoded by decord or else PyAV.
 
     Raises Undecodable: `media_unreadable` if neither can, `video_shorter_than_said` if frames are missing.
@@ -91,11 +91,11 @@ def frames(path: str, duration_s: float, fps: float, max_frames: int, most_pixel
         raise Undecodable(error.reason, error.detail) from None
 
 
-def whole(path: str) -> Encoded:
+def whole(path: str) -> EncodedMedia:
     """A video file as it is, for APIs that take videos."""
     data = Path(path).read_bytes()
     mime = "video/webm" if data.startswith(b"\x1aE\xdf\xa3") else "video/mp4"
-    return Encoded(mime, base64.b64encode(data).decode("ascii"), 0, 0)
+    return EncodedMedia(mime, base64.b64encode(data).decode("ascii"), 0, 0)
 
 
 def _on_screen(starts: Times, times: list[float]) -> list[int]:
@@ -109,14 +109,14 @@ def _on_screen(starts: Times, times: list[float]) -> list[int]:
     return sorted(set(np.clip(indices, 0, len(starts) - 1).tolist()))
 
 
-def _jpeg(picture: Image.Image, most_pixels: int, at_s: float | None = None) -> Encoded:
+def _jpeg(picture: Image.Image, most_pixels: int, at_s: float | None = None) -> EncodedMedia:
     width, height = picture.size
     if width * height > most_pixels:
         scale = math.sqrt(most_pixels / (width * height))
         picture = picture.resize((max(1, int(width * scale)), max(1, int(height * scale))), Image.Resampling.LANCZOS)
     out = io.BytesIO()
     picture.convert("RGB").save(out, "JPEG", quality=JPEG_QUALITY)
-    return Encoded("image/jpeg", base64.b64encode(out.getvalue()).decode("ascii"), *picture.size, at_s)
+    return EncodedMedia("image/jpeg", base64.b64encode(out.getvalue()).decode("ascii"), *picture.size, at_s)
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

@@ -10,8 +10,8 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 
 from annotators import media_encoding
-from annotators.media_encoding import Encoded, Undecodable
-from annotators.messages import Clip, Part, Picture, Text
+from annotators.media_encoding import EncodedMedia, Undecodable
+from annotators.messages import ContentPart, ImagePart, TextPart, VideoPart
 from corpus.media import MediaError, MediaStore
 from corpus.workers import Spawned, end_with_parent
 
@@ -19,7 +19,7 @@ CACHE_BYTES = 48 << 20
 
 
 @dataclass(frozen=True)
-class Look:
+class MediaOptions:
     """How a task's media are shown: pixel caps, and frames a second and in all for videos."""
 
     image_pixels: int
@@ -29,7 +29,7 @@ class Look:
     native_video: bool = False
 
 
-class Preparer:
+class EncoderPool:
     """Turns media of samples into parts. Decoding happens in `workers` processes, `timeout_s` a medium.
 
     What was prepared is kept, the newest 48 MB of it, for the further traces of the same sample. Use as a context
@@ -41,10 +41,10 @@ class Preparer:
         self._workers = workers
         self._timeout_s = timeout_s
         self._pool: ProcessPool | None = None
-        self._kept: OrderedDict[Any, asyncio.Future[list[Part]]] = OrderedDict()
+        self._kept: OrderedDict[Any, asyncio.Future[list[ContentPart]]] = OrderedDict()
         self._sizes: dict[Any, int] = {}
 
-    async def parts(self, medium: Mapping[str, Any], look: Look, *, keep: bool) -> list[Part]:
+    async def parts(self, medium: Mapping[str, Any], look: MediaOptions, *, keep: bool) -> list[ContentPart]:
         """The parts that show one medium; `keep` them for a later trace. Raises Undecodable with a stable reason."""
         key = (medium["sha256"], look)
         if key in self._kept:
@@ -59,29 +59,29 @@ class Preparer:
         except BaseException:
             self._kept.pop(key, None)
             raise
-        self._sizes[key] = sum(len(part.base64) for part in parts if not isinstance(part, Text))
+        self._sizes[key] = sum(len(part.base64) for part in parts if not isinstance(part, TextPart))
         while sum(self._sizes.values()) > CACHE_BYTES and len(self._kept) > 1:
             oldest, _ = self._kept.popitem(last=False)
             self._sizes.pop(oldest, None)
         return parts
 
-    async def _prepare(self, medium: Mapping[str, Any], look: Look) -> list[Part]:
+    async def _prepare(self, medium: Mapping[str, Any], look: MediaOptions) -> list[ContentPart]:
         try:
             path = self._store.path(medium["sha256"])
         except MediaError as error:
             raise Undecodable(error.reason, error.detail) from None
         if medium["kind"] == "image":
-            shown = media_encoding.as_it_is(path, medium["width"], medium["height"], look.image_pixels)
+            shown = media_encoding.read_unchanged(path, medium["width"], medium["height"], look.image_pixels)
             return [_picture(shown or await self._decoded(media_encoding.image, str(path), look.image_pixels))]
         if look.native_video:
             clip = media_encoding.whole(str(path))
-            return [Clip(clip.mime, clip.base64, medium["duration"])]
-        frames: list[Encoded] = await self._decoded(
+            return [VideoPart(clip.mime, clip.base64, medium["duration"])]
+        frames: list[EncodedMedia] = await self._decoded(
             media_encoding.frames, str(path), medium["duration"], look.fps, look.max_frames, look.frame_pixels
         )
-        parts: list[Part] = []
+        parts: list[ContentPart] = []
         for frame in frames:
-            parts += [Text(f"[{frame.at_s:.2f} s]"), _picture(frame)]
+            parts += [TextPart(f"[{frame.at_s:.2f} s]"), _picture(frame)]
         return parts
 
     async def _decoded(self, function: Callable[..., Any], *args: Any) -> Any:
@@ -94,7 +94,7 @@ class Preparer:
         except ProcessExpired as error:
             raise Undecodable("media_crashes_decoder", f"the decoder died with exit code {error.exitcode}") from None
 
-    def __enter__(self) -> "Preparer":
+    def __enter__(self) -> "EncoderPool":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -103,5 +103,5 @@ class Preparer:
             self._pool.join()
 
 
-def _picture(shown: Encoded) -> Picture:
-    return Picture(shown.mime, shown.base64, shown.width, shown.height)
+def _picture(shown: EncodedMedia) -> ImagePart:
+    return ImagePart(shown.mime, shown.base64, shown.width, shown.height)

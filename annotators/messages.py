@@ -1,19 +1,20 @@
-"""What is asked and what comes back, in no provider's words: requests of parts, and replies with their usage."""
+"""Requests, replies, failures and the `Teacher` protocols, independent of any provider's format."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextPart:
     """Words of the prompt."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ImagePart:
     """An image or a video frame, encoded: its MIME type, base64 text, and size in pixels (for token estimates)."""
 
     mime: str
@@ -23,7 +24,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class VideoPart:
     """A whole video, for the APIs that take one."""
 
     mime: str
@@ -31,14 +32,14 @@ class Clip:
     duration_s: float
 
 
-Part = Text | Picture | Clip
+ContentPart = TextPart | ImagePart | VideoPart
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request to a teacher; None leaves a setting to the provider."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[ContentPart, ...]
     max_tokens: int
     system: str | None = None
     temperature: float | None = None
@@ -71,16 +72,16 @@ class Reply:
 
 @dataclass
 class Failure(Exception):  # noqa: N818, it names a state of the request
-    """A request that brought no answer, and what to do about it.
+    """A request without an answer, and what to do about it.
 
-    `reason` is a stable word. `again`: the same request may succeed later. `overload`: the provider asks us to slow
-    down. `fatal`: no request of this run can succeed (key, quota, billing). `unsure`: it may have been answered and
-    charged all the same. `retry_after_s` is what the provider asked for.
+    `reason` is a stable word. `retryable`: the same request may succeed later. `overload`: the provider asks the client
+    to slow down. `fatal`: no request of this run can succeed (key, quota, billing). `unsure`: the request may have been
+    answered and charged all the same. `retry_after_s` is the wait that the provider asked for.
     """
 
     reason: str
     detail: str
-    again: bool = False
+    retryable: bool = False
     overload: bool = False
     fatal: bool = False
     unsure: bool = False
@@ -90,23 +91,56 @@ class Failure(Exception):  # noqa: N818, it names a state of the request
         return f"{self.reason}: {self.detail}"
 
 
-class Unreadable(ValueError):  # noqa: N818, it names a state of the payload and not a fault of the program
+class PayloadError(ValueError):
     """A payload that is not what the API promises; the message says what is missing."""
 
 
+@runtime_checkable
 class Teacher(Protocol):
     """An open connection to one model of one provider; a provider file's `connect(model, settings)` makes it."""
 
-    address: str  # what tells this endpoint from another one serving the same model; no secrets
+    address: str  # tells this endpoint from another one that serves the same model; no secrets
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The request in the provider's words."""
-
-    def read(self, payload: Mapping[str, Any]) -> Reply:
-        """The reply in ours; raises Unreadable."""
+        """The request in the provider's format."""
 
     async def send(self, body: bytes, key: str) -> Reply:
         """Send a body, `key` naming it for providers with idempotency; raises Failure."""
 
     async def close(self) -> None:
         """Close the connections."""
+
+
+@runtime_checkable
+class CountingTeacher(Teacher, Protocol):
+    """A teacher whose provider counts a request's input tokens free of charge."""
+
+    has_key: bool  # False in a dry run without a key, which can ask nothing
+
+    async def count(self, request: Request) -> int:
+        """The input tokens of a request; raises Failure."""
+
+
+@runtime_checkable
+class BatchTeacher(Teacher, Protocol):
+    """A teacher whose provider has a batch API."""
+
+    batch_max: tuple[int, int]  # requests and bytes in one batch
+
+    def batch_line(self, custom_id: str, body: bytes) -> bytes:
+        """A request as a line of a batch."""
+
+    async def batch_submit(self, key: str, path: Path) -> str:
+        """Make a batch of a file of lines and return its id; raises Failure."""
+
+    async def batch_find(self, key: str, since: float, requests: int, known: set[str]) -> str | None:
+        """The id of a batch that was made under `key` and is not in `known`, or None; raises Failure.
+
+        `since` is the Unix time of the first submission, `requests` the size of the batch.
+        """
+
+    async def batch_ended(self, batch_id: str) -> bool:
+        """Whether its results are there; raises Failure, fatal if the provider refused the whole batch."""
+
+    def batch_results(self, batch_id: str) -> AsyncIterator[tuple[str, Reply | Failure]]:
+        """Each request's custom id with its reply, or with why there is none; raises Failure."""

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from annotators.messages import Clip, Picture, Reply, Request, Text
+from annotators.messages import ImagePart, Reply, Request, TextPart, VideoPart
 from corpus.errors import OneThinkerError, near
 
 BUILT_IN = Path(__file__).with_name("prices.toml")
@@ -50,7 +50,7 @@ class Price:
         written = words * self.output + reply.reasoning_tokens * _or(self.reasoning, self.output)
         return self._total(reply.input_tokens, read, written, batch)
 
-    def most(self, input_tokens: int, output_tokens: int, *, batch: bool = False) -> Decimal:
+    def max_cost(self, input_tokens: int, output_tokens: int, *, batch: bool = False) -> Decimal:
         """The most that so many tokens can cost."""
         read = input_tokens * max(self.input, _or(self.cache_write, self.input))
         written = output_tokens * max(self.output, _or(self.reasoning, self.output))
@@ -111,27 +111,27 @@ def price_of(teacher: str, override: Path | None = None) -> Price | None:
     return None
 
 
-def most_input_tokens(request: Request) -> int:
+def max_input_tokens(request: Request) -> int:
     """More input tokens than the request can have: a token is a byte or more, and no vision encoder known to us turns
     fewer than 400 pixels into a token."""
     total = 64 + len((request.system or "").encode())
     for part in request.parts:
         match part:
-            case Text():
+            case TextPart():
                 total += len(part.text.encode())
-            case Picture():
+            case ImagePart():
                 total += 100 + part.width * part.height // 400
-            case Clip():
+            case VideoPart():
                 total += 100 + int(part.duration_s * 1_000)
     return total
 
 
 class Budget:
-    """What was spent and what may still come of requests under way, never together above the limit.
+    """What was spent and what requests under way may still cost, never together above the limit.
 
     Before a request is sent the most that it can cost is reserved; its answer settles the real cost. A request that
     broke after it was sent may have been charged: its reserve stays counted, as `unsure`. `before` is what killed
-    runs of the same command have spent of it.
+    runs of the same command have spent of the budget.
     """
 
     def __init__(self, limit: Decimal | None, before: Decimal = Decimal(0)) -> None:
@@ -141,19 +141,23 @@ class Budget:
         self.unsure = Decimal(0)
 
     def reserve(self, most: Decimal) -> bool:
-        """Set the most that a request can cost aside; False, and nothing set aside, where it does not fit."""
+        """Set the most that a request can cost aside; False, and nothing set aside, if it does not fit."""
         if self.limit is not None and self.spent + self.unsure + self.reserved + most > self.limit:
             return False
         self.reserved += most
         return True
 
+    def reserve_committed(self, most: Decimal) -> None:
+        """Set aside what is at the provider already and cannot be held back: it counts even over the limit."""
+        self.reserved += most
+
     def settle(self, most: Decimal, cost: Decimal | None) -> None:
-        """A reply came: its cost (where unknown, the most) takes the reserve's place."""
+        """Replace a reserve by the reply's cost, or by itself if that is unknown."""
         self.reserved -= most
         self.spent += most if cost is None else cost
 
     def release(self, most: Decimal, *, unsure: bool) -> None:
-        """No reply came; `unsure` where it may have been charged all the same."""
+        """Give a reserve back without a reply; `unsure` if the request may have been charged all the same."""
         self.reserved -= most
         if unsure:
             self.unsure += most

@@ -1,4 +1,4 @@
-"""Pace: as fast as the provider allows. Rate limits, a concurrency that adapts, one pause for everybody."""
+"""Rate limits: requests and tokens a minute, a concurrency that adapts, one pause for all workers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,8 +19,8 @@ CROWDED_S = 2.0  # and that is not worth a reaction below this
 FEWEST = 8  # answers in a window that say anything
 
 
-class Pace:
-    """Lets requests through: `async with pace.turn(tokens)` around each, `answered` or `failed` after it."""
+class RateLimiter:
+    """Lets requests through: `async with limiter.turn(tokens)`, then `record_answer` or `record_failure`."""
 
     def __init__(self, concurrency: int, rpm: int | None = None, tpm: int | None = None) -> None:
         self.most = concurrency
@@ -60,12 +60,12 @@ class Pace:
             else:
                 self._free.release()
 
-    def answered(self, latency_s: float) -> None:
+    def record_answer(self, latency_s: float) -> None:
         """An answer came after so many seconds."""
         self._latencies.append(latency_s)
         self._adapt()
 
-    def failed(self, failure: Failure) -> None:
+    def record_failure(self, failure: Failure) -> None:
         """A request failed. Where most answers of late were "slow down", all wait as long as the provider asks."""
         if failure.overload:
             self._limited += 1

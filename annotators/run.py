@@ -15,25 +15,30 @@ from time import monotonic
 from typing import Any, cast
 
 from annotators.agreement import record_agreement
-from annotators.batch import run_batches
-from annotators.engine import Engine, Stop
-from annotators.estimate import Estimate, estimate
-from annotators.jobs import Jobs, Plan
-from annotators.ledger import Ledger, replay
-from annotators.log import logged
-from annotators.media_pool import Preparer
+from annotators.batch import BatchRun, require_batches
+from annotators.batch_files import BatchStore
+from annotators.books import Books, RunStopped
+from annotators.charges import sum_charges
+from annotators.estimate import CostEstimate, estimate
+from annotators.jobs import JobPlan, Jobs
+from annotators.log import log_to_file
+from annotators.media_pool import EncoderPool
+from annotators.messages import BatchTeacher, Failure, Teacher
 from annotators.money import Budget, Price, price_of
 from annotators.process_memory import sparing
-from annotators.progress_view import Verifier, shown
+from annotators.progress_view import ProgressView, Verifier
 from annotators.providers import connect
 from annotators.settings import Settings
+from annotators.trace_writer import TraceWriter, replay
+from annotators.workers import Workers
 from corpus import Corpus, OneThinkerError
 from corpus.ids import canonical_json
+from corpus.progress import show_progress
 from corpus.runs import Run
 
 
 @dataclass(frozen=True)
-class Report:
+class AnnotationReport:
     """What an annotation run did. `left` traces of the slice are still to be had; `stopped` says why, if early."""
 
     run_id: str | None
@@ -51,7 +56,7 @@ class Report:
     tokens: dict[str, int] = field(default_factory=dict)
     stopped: str | None = None
     message: str = ""
-    estimate: Estimate | None = None
+    estimate: CostEstimate | None = None
 
 
 def annotate(
@@ -90,7 +95,7 @@ def annotate(
     poll_s: float = 30.0,
     dry_run: bool = False,
     verifier: Verifier | None = None,
-) -> Report:
+) -> AnnotationReport:
     """Ask a teacher about the samples of a slice and keep what it answers as traces.
 
     `annotate(corpus, teacher="openai:gpt-5", where="task = 'tracking'", n=4)`. The keywords are the fields of
@@ -106,7 +111,7 @@ def annotate(
     return annotate_with(corpus, Settings(**{f.name: keywords[f.name] for f in fields(Settings)}), verifier=verifier)
 
 
-def annotate_with(corpus: Corpus, settings: Settings, *, verifier: Verifier | None = None) -> Report:
+def annotate_with(corpus: Corpus, settings: Settings, *, verifier: Verifier | None = None) -> AnnotationReport:
     """`annotate` with its settings in one object, as the command line has them."""
     replayed = replay(corpus)
     price = price_of(settings.teacher, settings.prices)
@@ -124,72 +129,91 @@ def annotate_with(corpus: Corpus, settings: Settings, *, verifier: Verifier | No
 
 async def _annotate(
     corpus: Corpus, settings: Settings, price: Price | None, replayed: int, verifier: Verifier | None
-) -> Report:
+) -> AnnotationReport:
     teacher = connect(settings)
     try:
-        plan = Plan(corpus, settings, teacher.address)
+        plan = JobPlan(corpus, settings, teacher.address)
         with plan.jobs() as jobs:
             if not len(jobs):
-                return Report(None, replayed=replayed, message="nothing is left to ask")
+                return AnnotationReport(None, replayed=replayed, message="nothing is left to ask")
             if settings.dry_run:
-                return await _estimated(plan, jobs, teacher, price)
+                return await _dry_run(plan, jobs, teacher, price)
             config = {**settings.config(), "address": teacher.address}
-            budget = Budget(settings.budget_usd, before=spent_by_killed(corpus, config))
+            budget = Budget(settings.budget_usd, before=killed_runs_cost(corpus, config))
             with corpus.run("annotate", config) as run:
                 return await _run(run, plan, jobs, teacher, price, budget, replayed, verifier)
     finally:
         await teacher.close()
 
 
-async def _estimated(plan: Plan, jobs: Jobs, teacher: Any, price: Price | None) -> Report:
+async def _dry_run(plan: JobPlan, jobs: Jobs, teacher: Teacher, price: Price | None) -> AnnotationReport:
+    with _encoder(plan) as encoder:
+        try:
+            expected = await estimate(plan, jobs, teacher, price, encoder)
+        except Failure as failure:
+            raise OneThinkerError(f"the provider could not count the tokens: {failure}") from None
+    return AnnotationReport(None, left=len(jobs), message="nothing was asked: this was a dry run", estimate=expected)
+
+
+def _encoder(plan: JobPlan) -> EncoderPool:
     s = plan.settings
-    with Preparer(plan.corpus.media, workers=s.decoders, timeout_s=s.prepare_timeout_s) as preparer:
-        expected = await estimate(plan, jobs, teacher, price, preparer)
-    return Report(None, left=len(jobs), message="nothing was asked: this was a dry run", estimate=expected)
+    return EncoderPool(plan.corpus.media, workers=s.decoders, timeout_s=s.prepare_timeout_s)
 
 
 async def _run(
     run: Run,
-    plan: Plan,
+    plan: JobPlan,
     jobs: Jobs,
-    teacher: Any,
+    teacher: Teacher,
     price: Price | None,
     budget: Budget,
     replayed: int,
     verifier: Verifier | None,
-) -> Report:
-    s = plan.settings
+) -> AnnotationReport:
     started = monotonic()
     with run.transaction("prompts") as tx:
         tx.append("prompts", plan.prompts())
-    preparer = Preparer(plan.corpus.media, workers=s.decoders, timeout_s=s.prepare_timeout_s)
-    with preparer, logged(run.corpus.root / "logs", run.run_id):
-        async with Ledger(run, verifier) as ledger:
-            engine = Engine(
-                run,
-                plan,
-                teacher,
-                price=price,
-                budget=budget,
-                ledger=ledger,
-                preparer=preparer,
-                total=len(jobs),
-                verifier=verifier,
-            )
-            async with shown(engine.glimpse):
-                with _stoppable(engine):
-                    await (run_batches(engine, run.corpus.root) if s.batch else engine.work(jobs))
-    tally, stop = engine.tally, engine.stopped
-    report = Report(
-        run_id=run.run_id,
+    with _encoder(plan) as encoder, log_to_file(run.corpus.root / "logs", run.run_id):
+        async with TraceWriter(run, verifier) as writer:
+            books = Books(run, price=price, budget=budget, writer=writer, total=len(jobs), verifier=verifier)
+            if plan.settings.batch:
+                await _run_batches(books, plan, require_batches(teacher, plan.settings.teacher), encoder)
+            else:
+                workers = Workers(books, plan, teacher, encoder)
+                view = ProgressView(workers.snapshot)
+                with show_progress(view.render, view.line), _stop_on_signal(books):
+                    await workers.work(jobs)
+    report = _report(books, left=len(jobs), replayed=replayed, seconds=monotonic() - started)
+    if report.stopped == "interrupted":
+        raise KeyboardInterrupt(report.message)
+    if report.stopped not in (None, "budget"):
+        raise OneThinkerError(report.message)
+    return report
+
+
+async def _run_batches(books: Books, plan: JobPlan, teacher: BatchTeacher, encoder: EncoderPool) -> None:
+    with BatchStore(plan.corpus.root) as store:
+        batches = BatchRun(books, plan, teacher, encoder, store)
+        view = ProgressView(batches.snapshot)
+        with show_progress(view.render, view.line), _stop_on_signal(books):
+            try:
+                await batches.work()
+            except RunStopped as stop:
+                books.stop(stop.reason, stop.detail)
+
+
+def _report(books: Books, *, left: int, replayed: int, seconds: float) -> AnnotationReport:
+    tally, stop = books.tally, books.stopped
+    return AnnotationReport(
+        run_id=books.run.run_id,
         traces=tally.counts["traces"],
         rejected=tally.counts["rejects"],
-        left=max(len(jobs) - tally.counts["done"] - tally.counts["elsewhere"], 0),
+        left=max(left - tally.counts["done"] - tally.counts["elsewhere"], 0),
         elsewhere=tally.counts["elsewhere"],
         replayed=replayed,
-        cost_usd=run.cost_usd,
-        unsure_usd=budget.unsure,
-        seconds=monotonic() - started,
+        cost_usd=books.run.cost_usd,
+        unsure_usd=books.unsure_usd,
+        seconds=seconds,
         flags=dict(tally.flags),
         rejects=dict(tally.rejects),
         faults=dict(tally.faults),
@@ -197,17 +221,13 @@ async def _run(
         stopped=stop.reason if stop else None,
         message=_message(stop) if stop else "",
     )
-    if stop and stop.reason == "interrupted":
-        raise KeyboardInterrupt(report.message)
-    if stop and stop.reason != "budget":
-        raise OneThinkerError(report.message)
-    return report
 
 
-def spent_by_killed(corpus: Corpus, config: dict[str, Any]) -> Decimal:
-    """What the runs of the same command that were killed since it last ended by itself have spent, in USD.
+def killed_runs_cost(corpus: Corpus, config: dict[str, Any]) -> Decimal:
+    """What the runs of the same command that were killed since it last ended by itself have cost, in USD.
 
-    A killed run and the one that continues it share a budget; a run that ended has had its own.
+    Their traces' costs, and the most for what has no cost: see `charges`. A killed run and the one that continues it
+    share a budget; a run that ended has had its own.
     """
     text = canonical_json({name: str(v) if isinstance(v, Decimal | Path) else v for name, v in config.items()}).decode()
     runs = corpus.sql(
@@ -216,10 +236,10 @@ def spent_by_killed(corpus: Corpus, config: dict[str, Any]) -> Decimal:
     killed = [run_id for run_id, _ in takewhile(lambda run: run[1] == "crashed", runs)]
     query = "select coalesce(sum(cost_usd), 0) from traces where run_id in (select unnest(?))"
     found = corpus.sql(query, [killed]).fetchone() if killed else None
-    return Decimal(found[0]) if found else Decimal(0)
+    return sum_charges(corpus.root, killed) + (Decimal(found[0]) if found else Decimal(0))
 
 
-def _message(stop: Stop) -> str:
+def _message(stop: RunStopped) -> str:
     if stop.reason == "budget":
         return f"the budget is spent: {stop.detail}. Give the same command again to go on, with another --budget"
     if stop.reason == "interrupted":
@@ -231,7 +251,7 @@ def _message(stop: Stop) -> str:
 
 
 @contextmanager
-def _stoppable(engine: Engine) -> Iterator[None]:
+def _stop_on_signal(books: Books) -> Iterator[None]:
     """Ctrl-C or SIGTERM ends the run cleanly; a second one at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -240,10 +260,10 @@ def _stoppable(engine: Engine) -> Iterator[None]:
     main = asyncio.current_task()
 
     def on_signal() -> None:
-        if engine.stopped is not None and main is not None:
+        if books.stopped is not None and main is not None:
             main.cancel()
         print("stopping: waiting for the answers under way", file=sys.stderr, flush=True)
-        engine.stop("interrupted", "")
+        books.stop("interrupted", "")
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in handlers:
@@ -256,11 +276,11 @@ def _stoppable(engine: Engine) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _in_own_loop(work: Any) -> Report:
+def _in_own_loop(work: Any) -> AnnotationReport:
     """Run a coroutine to its end, also where an event loop is running already, as in a notebook."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return cast(Report, asyncio.run(work))
+        return cast(AnnotationReport, asyncio.run(work))
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: cast(Report, asyncio.run(work))).result()
+        return thread.submit(lambda: cast(AnnotationReport, asyncio.run(work))).result()

@@ -15,36 +15,36 @@ except ImportError:
     _tracer = None
 
 
-class Span:
-    """What became of a request, told to OpenTelemetry."""
+class RequestSpan:
+    """The OpenTelemetry span of one request; does nothing if nobody records it."""
 
     def __init__(self, span: Any) -> None:
         self._span = span
 
-    def answered(self, reply: Reply, cost: Decimal | None) -> None:
-        """Note the reply's usage and cost."""
+    def record_reply(self, reply: Reply, cost: Decimal | None) -> None:
+        """Add the reply's usage and cost."""
         if self._span is not None and self._span.is_recording():
-            told = {
+            attributes = {
                 "gen_ai.usage.input_tokens": reply.input_tokens,
                 "gen_ai.usage.output_tokens": reply.output_tokens,
                 "gen_ai.response.finish_reasons": [reply.finish_reason] if reply.finish_reason else None,
                 "onethinker.cost_usd": None if cost is None else float(cost),
             }
-            self._span.set_attributes({name: value for name, value in told.items() if value is not None})
+            self._span.set_attributes({name: value for name, value in attributes.items() if value is not None})
 
-    def failed(self, failure: Failure) -> None:
-        """Note why there was none."""
+    def record_failure(self, failure: Failure) -> None:
+        """Add why there was no reply."""
         if self._span is not None and self._span.is_recording():
             self._span.set_attribute("error.type", failure.reason)
 
 
 @contextmanager
-def request_span(teacher: str, trace_id: str) -> Iterator[Span]:
+def request_span(teacher: str, trace_id: str) -> Iterator[RequestSpan]:
     """A span named `annotate` around one request."""
     if _tracer is None:
-        yield Span(None)
+        yield RequestSpan(None)
         return
     provider, _, model = teacher.partition(":")
-    about = {"gen_ai.provider.name": provider, "gen_ai.request.model": model, "onethinker.trace_id": trace_id}
-    with _tracer.start_as_current_span("annotate", attributes=about, record_exception=False) as span:
-        yield Span(span)
+    attributes = {"gen_ai.provider.name": provider, "gen_ai.request.model": model, "onethinker.trace_id": trace_id}
+    with _tracer.start_as_current_span("annotate", attributes=attributes, record_exception=False) as span:
+        yield RequestSpan(span)

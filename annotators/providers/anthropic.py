@@ -7,8 +7,9 @@ from typing import Any
 
 import orjson
 
-from annotators.http import CLOCKS_DIFFER_S, clean, exchange, failures, key_from
-from annotators.messages import Clip, Failure, Part, Picture, Reply, Request, Text, Unreadable
+from annotators.http import CLOCKS_DIFFER_S, NO_KEY, SdkClient, clean, key_from
+from annotators.messages import ContentPart, Failure, ImagePart, PayloadError, Reply, Request, TextPart, VideoPart
+from annotators.payload import parse_reply
 from annotators.settings import Settings
 from corpus.errors import UsageError
 
@@ -25,33 +26,34 @@ _FINISH = {
 _CACHED = {"type": "ephemeral"}
 
 
-def connect(model: str, settings: Settings) -> "Messages":
+def connect(model: str, settings: Settings) -> "MessagesTeacher":
     """A Messages teacher at ANTHROPIC_BASE_URL, else at Anthropic's own address."""
     if settings.native_video:
         raise UsageError("--native-video: Anthropic's API takes no videos; leave the flag out to send frames")
-    return Messages(model, settings, key_from(KEY, settings), os.environ.get("ANTHROPIC_BASE_URL") or OFFICIAL)
+    return MessagesTeacher(model, settings, key_from(KEY, settings), os.environ.get("ANTHROPIC_BASE_URL") or OFFICIAL)
 
 
-class Messages:
+class MessagesTeacher:
     """One model behind a Messages endpoint."""
 
     path = "/v1/messages"
 
     def __init__(self, model: str, settings: Settings, secret: str, base_url: str) -> None:
+        import anthropic
         import httpx2
-        from anthropic import AsyncAnthropic, DefaultAioHttpClient
 
         self.model = model
         self.secret = secret
-        self.timeout_s = settings.timeout_s
+        self.has_key = secret != NO_KEY
         self.caches = settings.n > 1
         self.address = base_url.rstrip("/")
-        self.client = AsyncAnthropic(
+        self.client = anthropic.AsyncAnthropic(
             api_key=secret,
             base_url=base_url,
             max_retries=0,
-            http_client=DefaultAioHttpClient(limits=httpx2.Limits(max_connections=settings.concurrency + 8)),
+            http_client=anthropic.DefaultAioHttpClient(limits=httpx2.Limits(max_connections=settings.concurrency + 8)),
         )
+        self.http = SdkClient(anthropic, anthropic.AnthropicError, self.client, secret, settings.timeout_s)
 
     def body(self, request: Request) -> dict[str, Any]:
         """The request as a Messages body; with several traces of a sample its prompt is cached after the first.
@@ -60,7 +62,7 @@ class Messages:
         thinking's share, so that share is added.
         """
         content = [_part(part) for part in request.parts]
-        if self.caches and any(isinstance(part, Picture) for part in request.parts):
+        if self.caches and any(isinstance(part, ImagePart) for part in request.parts):
             content[-1]["cache_control"] = _CACHED
         body: dict[str, Any] = {
             "model": self.model,
@@ -86,7 +88,7 @@ class Messages:
     def read(self, payload: Mapping[str, Any]) -> Reply:
         """Text blocks make the text, thinking blocks the thinking; the three kinds of input tokens are summed."""
         if payload.get("type") == "error" or "content" not in payload:
-            raise Unreadable(f"no content in {sorted(payload)}")
+            raise PayloadError(f"no content in {sorted(payload)}")
         blocks = payload["content"]
         thinking = "\n".join(b.get("thinking", "") for b in blocks if b.get("type") == "thinking").strip()
         stop = payload.get("stop_reason")
@@ -108,19 +110,19 @@ class Messages:
 
     async def send(self, body: bytes, key: str) -> Reply:
         """One exchange; raises Failure."""
-        return await exchange(
-            self.client, self.path, body, key=key, secret=self.secret, timeout_s=self.timeout_s, read=self.read
-        )
+        response = await self.http.post(self.path, body, key)
+        return parse_reply(response.body, self.secret, self.read, response.headers.get("request-id"))
 
     async def count(self, request: Request) -> int:
         """The input tokens of a request as the provider counts them, free of charge."""
         body = self.body(request)
         wanted = {name: body[name] for name in ("model", "messages", "system", "thinking") if name in body}
-        return (await self.client.messages.count_tokens(**wanted)).input_tokens
+        with self.http.failures():
+            return (await self.client.messages.count_tokens(**wanted)).input_tokens
 
     # -- the Message Batches API ---------------------------------------------------------------------------------------
 
-    batch_most = (100_000, 256_000_000)
+    batch_max = (100_000, 256_000_000)
 
     def batch_line(self, custom_id: str, body: bytes) -> bytes:
         """A request as an element of a batch's list."""
@@ -144,14 +146,17 @@ class Messages:
         length = len(head) + lines - 1 + len(tail) if count else len(head) + len(tail)
         import httpx2
 
-        with failures(self.secret):
+        with self.http.failures():
             made = await self.client.post(
                 "/v1/messages/batches",
                 cast_to=httpx2.Response,
                 content=pieces(),
                 options={"headers": {"Idempotency-Key": key, "Content-Length": str(length)}, "timeout": 600.0},
             )
-            return str(orjson.loads(made.content)["id"])
+            batch_id = orjson.loads(made.content).get("id")
+            if not batch_id:
+                raise PayloadError("the new batch has no id")
+            return str(batch_id)
 
     async def batch_find(self, key: str, since: float, requests: int, known: set[str]) -> str | None:
         """A batch of so many requests, the first that was made since `since` and is not known.
@@ -160,7 +165,7 @@ class Messages:
         has ended, whether it is the one.
         """
         found = None
-        with failures(self.secret):
+        with self.http.failures():
             async for batch in self.client.messages.batches.list(limit=100):  # the newest first
                 if batch.created_at.timestamp() < since - CLOCKS_DIFFER_S:
                     break
@@ -172,34 +177,40 @@ class Messages:
 
     async def batch_ended(self, batch_id: str) -> bool:
         """True once every request has succeeded, failed or expired."""
-        with failures(self.secret):
+        with self.http.failures():
             return (await self.client.messages.batches.retrieve(batch_id)).processing_status == "ended"
 
-    async def batch_results(self, batch_id: str) -> AsyncIterator[tuple[str, bytes | Failure]]:
+    async def batch_results(self, batch_id: str) -> AsyncIterator[tuple[str, Reply | Failure]]:
         """The lines of the results file."""
-        with failures(self.secret):
+        with self.http.failures():
             async for line in await self.client.messages.batches.results(batch_id):
                 result = line.result
                 if result.type == "succeeded":
-                    yield line.custom_id, result.message.to_json(indent=None).encode()
+                    yield line.custom_id, self._reply(result.message.to_json(indent=None).encode())
                 elif result.type == "errored":
                     error = result.error.error
                     detail = clean(f"{error.type}: {error.message}", self.secret)
                     ours = error.type in ("invalid_request_error", "not_found_error", "permission_error")
-                    yield line.custom_id, Failure("bad_request" if ours else "server_error", detail, again=not ours)
+                    yield line.custom_id, Failure("bad_request" if ours else "server_error", detail, retryable=not ours)
                 else:
-                    yield line.custom_id, Failure("expired", result.type, again=True)
+                    yield line.custom_id, Failure("expired", result.type, retryable=True)
+
+    def _reply(self, body: bytes) -> Reply | Failure:
+        try:
+            return parse_reply(body, self.secret, self.read)
+        except Failure as failure:
+            return failure
 
     async def close(self) -> None:
         """Close the connections."""
-        await self.client.close()
+        await self.http.close()
 
 
-def _part(part: Part) -> dict[str, Any]:
+def _part(part: ContentPart) -> dict[str, Any]:
     match part:
-        case Text():
+        case TextPart():
             return {"type": "text", "text": part.text}
-        case Picture():
+        case ImagePart():
             return {"type": "image", "source": {"type": "base64", "media_type": part.mime, "data": part.base64}}
-        case Clip():
+        case VideoPart():
             raise TypeError("Anthropic's API takes no videos")

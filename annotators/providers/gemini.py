@@ -1,13 +1,13 @@
 """Google's Gemini models through their OpenAI-compatible endpoint (GEMINI_API_KEY)."""
 
 from annotators.http import key_from
-from annotators.providers.openai import Chat
+from annotators.providers.openai import ChatTeacher
 from annotators.settings import Settings
 
 KEY = "GEMINI_API_KEY"
 URL = "https://generativelanguage.googleapis.com/v1beta/openai/"
 
 
-def connect(model: str, settings: Settings) -> Chat:
+def connect(model: str, settings: Settings) -> ChatTeacher:
     """A chat-completions teacher at gemini's address."""
-    return Chat(model, settings, key_from(KEY, settings), URL)
+    return ChatTeacher(model, settings, key_from(KEY, settings), URL)

@@ -7,8 +7,9 @@ from typing import Any
 
 import orjson
 
-from annotators.http import CLOCKS_DIFFER_S, clean, exchange, failures, key_from, of_status
-from annotators.messages import Clip, Failure, Part, Picture, Reply, Request, Text, Unreadable
+from annotators.http import CLOCKS_DIFFER_S, SdkClient, clean, key_from, status_failure
+from annotators.messages import ContentPart, Failure, ImagePart, PayloadError, Reply, Request, TextPart, VideoPart
+from annotators.payload import parse_reply
 from annotators.settings import Settings
 
 KEY = "OPENAI_API_KEY"
@@ -16,56 +17,41 @@ OFFICIAL = "https://api.openai.com/v1"
 _FINISH = {"stop": "stop", "length": "length", "content_filter": "content_filter", "tool_calls": "tool_calls"}
 
 
-def connect(model: str, settings: Settings) -> "Batching":
+def connect(model: str, settings: Settings) -> "BatchChatTeacher":
     """A chat-completions teacher at OPENAI_BASE_URL, else at OpenAI's own address."""
-    return Batching(model, settings, key_from(KEY, settings), os.environ.get("OPENAI_BASE_URL") or OFFICIAL)
+    return BatchChatTeacher(model, settings, key_from(KEY, settings), os.environ.get("OPENAI_BASE_URL") or OFFICIAL)
 
 
-class Chat:
+class ChatTeacher:
     """One model behind a chat-completions endpoint."""
 
     path = "/chat/completions"
 
     def __init__(self, model: str, settings: Settings, secret: str, base_url: str, address: str | None = None) -> None:
         import httpx2
-        from openai import AsyncOpenAI, DefaultAioHttpClient
+        import openai
 
         self.model = model
         self.secret = secret
-        self.timeout_s = settings.timeout_s
         self.address = base_url.rstrip("/") if address is None else address
         self.official = base_url.startswith("https://api.openai.com")
-        self.client = AsyncOpenAI(
+        self.client = openai.AsyncOpenAI(
             api_key=secret,
             base_url=base_url,
             max_retries=0,  # retries are ours: they must know the budget, the pace and the journal
-            http_client=DefaultAioHttpClient(limits=httpx2.Limits(max_connections=settings.concurrency + 8)),
+            http_client=openai.DefaultAioHttpClient(limits=httpx2.Limits(max_connections=settings.concurrency + 8)),
         )
+        self.http = SdkClient(openai, openai.OpenAIError, self.client, secret, settings.timeout_s)
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The request as a chat-completions body; a prompt of words alone is a plain string, as old servers want."""
-        if all(isinstance(part, Text) for part in request.parts):
-            content: Any = "".join(part.text for part in request.parts if isinstance(part, Text))
-        else:
-            content = [_part(part) for part in request.parts]
-        messages = [{"role": "user", "content": content}]
-        if request.system:
-            messages.insert(0, {"role": "system", "content": request.system})
+        """The request as a chat-completions body."""
         # OpenAI's reasoning models refuse the older word; many compatible servers know only that one.
-        longest = "max_completion_tokens" if self.official else "max_tokens"
-        given = {
-            "temperature": request.temperature,
-            "top_p": request.top_p,
-            "seed": request.seed,
-            "reasoning_effort": request.effort,
-        }
-        body = {"model": self.model, "messages": messages, longest: request.max_tokens}
-        return body | {name: value for name, value in given.items() if value is not None}
+        return chat_body(self.model, request, "max_completion_tokens" if self.official else "max_tokens")
 
     def read(self, payload: Mapping[str, Any]) -> Reply:
         """The first choice's message; thinking in `reasoning_content` or `reasoning` where a server has it apart."""
         if not payload.get("choices"):
-            raise Unreadable(f"no choices in {sorted(payload)}")
+            raise PayloadError(f"no choices in {sorted(payload)}")
         choice = payload["choices"][0]
         message = choice["message"]
         finish = choice.get("finish_reason")
@@ -93,19 +79,18 @@ class Chat:
 
     async def send(self, body: bytes, key: str) -> Reply:
         """One exchange; raises Failure."""
-        return await exchange(
-            self.client, self.path, body, key=key, secret=self.secret, timeout_s=self.timeout_s, read=self.read
-        )
+        response = await self.http.post(self.path, body, key)
+        return parse_reply(response.body, self.secret, self.read, response.headers.get("x-request-id"))
 
     async def close(self) -> None:
         """Close the connections."""
-        await self.client.close()
+        await self.http.close()
 
 
-class Batching(Chat):
+class BatchChatTeacher(ChatTeacher):
     """A model whose provider takes batches as well."""
 
-    batch_most = (50_000, 200_000_000)
+    batch_max = (50_000, 200_000_000)
 
     def batch_line(self, custom_id: str, body: bytes) -> bytes:
         """A request as a line of a batch's input file."""
@@ -114,7 +99,7 @@ class Batching(Chat):
 
     async def batch_submit(self, key: str, path: Path) -> str:
         """Upload the lines, unless that was done before, and make a batch of them, marked with `key`."""
-        with failures(self.secret):
+        with self.http.failures():
             file_id = None
             async for file in self.client.files.list(purpose="batch", order="desc", limit=100):
                 if file.filename == f"{key}.jsonl":
@@ -131,7 +116,7 @@ class Batching(Chat):
 
     async def batch_find(self, key: str, since: float, requests: int, known: set[str]) -> str | None:
         """The batch that is marked with `key`."""
-        with failures(self.secret):
+        with self.http.failures():
             async for batch in self.client.batches.list(limit=100):
                 if (batch.metadata or {}).get("onethinker") == key:
                     return batch.id
@@ -141,40 +126,61 @@ class Batching(Chat):
 
     async def batch_ended(self, batch_id: str) -> bool:
         """True for completed, expired and cancelled batches: each may have results."""
-        with failures(self.secret):
+        with self.http.failures():
             batch = await self.client.batches.retrieve(batch_id)
         if batch.status == "failed":
-            told = "; ".join(error.message or "" for error in (batch.errors and batch.errors.data) or [])
-            raise Failure("batch_refused", clean(told or "the provider does not say why", self.secret), fatal=True)
+            reasons = "; ".join(error.message or "" for error in (batch.errors and batch.errors.data) or [])
+            raise Failure("batch_refused", clean(reasons or "the provider gives no reason", self.secret), fatal=True)
         return batch.status in ("completed", "expired", "cancelled")
 
-    async def batch_results(self, batch_id: str) -> AsyncIterator[tuple[str, bytes | Failure]]:
+    async def batch_results(self, batch_id: str) -> AsyncIterator[tuple[str, Reply | Failure]]:
         """The lines of the output file and of the error file."""
-        with failures(self.secret):
+        with self.http.failures():
             batch = await self.client.batches.retrieve(batch_id)
             for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
                 async with self.client.files.with_streaming_response.content(file_id) as response:
                     async for line in response.iter_lines():
                         if line.strip():
-                            yield _result(orjson.loads(line), self.secret)
+                            yield self._result(orjson.loads(line))
+
+    def _result(self, line: Any) -> tuple[str, Reply | Failure]:
+        custom_id, response = line["custom_id"], line.get("response") or {}
+        if response.get("status_code") == 200:
+            try:
+                return custom_id, parse_reply(orjson.dumps(response["body"]), self.secret, self.read)
+            except Failure as failure:
+                return custom_id, failure
+        error = line.get("error") or (response.get("body") or {}).get("error") or {}
+        detail = clean(f"{error.get('code')}: {error.get('message')}", self.secret)
+        if response.get("status_code"):
+            return custom_id, status_failure(response["status_code"], detail)
+        return custom_id, Failure("expired", detail, retryable=True)
 
 
-def _result(line: Any, secret: str) -> tuple[str, bytes | Failure]:
-    custom_id, response = line["custom_id"], line.get("response") or {}
-    if response.get("status_code") == 200:
-        return custom_id, orjson.dumps(response["body"])
-    error = line.get("error") or (response.get("body") or {}).get("error") or {}
-    detail = clean(f"{error.get('code')}: {error.get('message')}", secret)
-    if response.get("status_code"):
-        return custom_id, of_status(response["status_code"], detail)
-    return custom_id, Failure("expired", detail, again=True)
+def chat_body(model: str, request: Request, max_tokens_name: str) -> dict[str, Any]:
+    """A request as a chat-completions body; a prompt of words alone is a plain string, as old servers want."""
+    if all(isinstance(part, TextPart) for part in request.parts):
+        content: Any = "".join(part.text for part in request.parts if isinstance(part, TextPart))
+    else:
+        content = [_part(part) for part in request.parts]
+    messages = [{"role": "user", "content": content}]
+    if request.system:
+        messages.insert(0, {"role": "system", "content": request.system})
+    given = {
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "seed": request.seed,
+        "reasoning_effort": request.effort,
+    }
+    body = {"model": model, "messages": messages, max_tokens_name: request.max_tokens}
+    return body | {name: value for name, value in given.items() if value is not None}
 
 
-def _part(part: Part) -> dict[str, Any]:
+def _part(part: ContentPart) -> dict[str, Any]:
     match part:
-        case Text():
+        case TextPart():
             return {"type": "text", "text": part.text}
-        case Picture():
+        case ImagePart():
             return {"type": "image_url", "image_url": {"url": f"data:{part.mime};base64,{part.base64}"}}
-        case Clip():  # not OpenAI's own: vLLM, Qwen and Ark take it
+        case VideoPart():  # not OpenAI's own: vLLM, Qwen and Ark take it
             return {"type": "video_url", "video_url": {"url": f"data:{part.mime};base64,{part.base64}"}}

@@ -5,21 +5,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from annotators.http import key_from
-from annotators.messages import Clip, Part, Picture, Reply, Request, Text, Unreadable
-from annotators.providers.openai import KEY, OFFICIAL, Batching
+from annotators.messages import ContentPart, ImagePart, PayloadError, Reply, Request, TextPart, VideoPart
+from annotators.providers.openai import KEY, OFFICIAL, BatchChatTeacher
 from annotators.settings import Settings
 from corpus.errors import UsageError
 
 
-def connect(model: str, settings: Settings) -> "Responses":
+def connect(model: str, settings: Settings) -> "ResponsesTeacher":
     """A Responses teacher at OPENAI_BASE_URL, else at OpenAI's own address."""
     if settings.native_video:
         raise UsageError("--native-video: the Responses API takes no videos; leave the flag out to send frames")
     secret = key_from(KEY, settings)
-    return Responses(model, settings, secret, os.environ.get("OPENAI_BASE_URL") or OFFICIAL)
+    return ResponsesTeacher(model, settings, secret, os.environ.get("OPENAI_BASE_URL") or OFFICIAL)
 
 
-class Responses(Batching):
+class ResponsesTeacher(BatchChatTeacher):
     """One model behind a Responses endpoint. Nothing is stored at the provider."""
 
     path = "/responses"
@@ -44,7 +44,7 @@ class Responses(Batching):
     def read(self, payload: Mapping[str, Any]) -> Reply:
         """The messages' text, the summaries of the reasoning, and why it ended."""
         if not isinstance(payload.get("output"), list):
-            raise Unreadable(f"no output in {sorted(payload)}")
+            raise PayloadError(f"no output in {sorted(payload)}")
         texts: list[str] = []
         refusals: list[str] = []
         thoughts: list[str] = []
@@ -75,11 +75,11 @@ class Responses(Batching):
         )
 
 
-def _part(part: Part) -> dict[str, Any]:
+def _part(part: ContentPart) -> dict[str, Any]:
     match part:
-        case Text():
+        case TextPart():
             return {"type": "input_text", "text": part.text}
-        case Picture():
+        case ImagePart():
             return {"type": "input_image", "image_url": f"data:{part.mime};base64,{part.base64}", "detail": "auto"}
-        case Clip():
+        case VideoPart():
             raise TypeError("the Responses API takes no videos")

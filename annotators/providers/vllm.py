@@ -6,25 +6,25 @@ from typing import Any
 
 import orjson
 
-from annotators.messages import Failure, Reply, Request, Unreadable
-from annotators.providers.openai import Chat
+from annotators.messages import Failure, PayloadError, Reply, Request
+from annotators.providers.openai import chat_body
 from annotators.settings import Settings
 from corpus.errors import OneThinkerError
 
 GATHER_S = 0.05  # that requests are waited for, so that vLLM can schedule them together
 
 
-def connect(model: str, settings: Settings) -> "Offline":
+def connect(model: str, settings: Settings) -> "VllmTeacher":
     """Load the model; raises OneThinkerError where vLLM is not installed. Its options are vLLM's own defaults."""
     try:
         from vllm import LLM
     except ImportError as error:
         raise OneThinkerError(f"vllm is not installed here ({error}): pip install 'onethinker[vllm]'") from None
     images = {"image": settings.max_frames or 64, "video": 1}
-    return Offline(model, LLM(model=model, limit_mm_per_prompt=images, seed=settings.seed))
+    return VllmTeacher(model, LLM(model=model, limit_mm_per_prompt=images, seed=settings.seed))
 
 
-class Offline:
+class VllmTeacher:
     """One model in this process. Requests that come together are generated together, in a thread of its own."""
 
     address = "in process"
@@ -37,14 +37,12 @@ class Offline:
 
     def body(self, request: Request) -> dict[str, Any]:
         """As for a served vLLM: chat messages and sampling."""
-        return Chat.body(self, request)  # type: ignore[arg-type]
-
-    official = False
+        return chat_body(self.model, request, "max_tokens")
 
     def read(self, payload: Mapping[str, Any]) -> Reply:
         """A reply from what `send` made of vLLM's output."""
         if not isinstance(payload.get("text"), str):
-            raise Unreadable("vLLM returned no text")
+            raise PayloadError("vLLM returned no text")
         return Reply(
             text=payload["text"],
             thinking=None,

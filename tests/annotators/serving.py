@@ -64,8 +64,8 @@ class Provider:
             self._loop = asyncio.get_running_loop()
             self._end = asyncio.Event()
             app = web.Application(client_max_size=1 << 30)
-            app.router.add_post("/v1/chat/completions", self._handler(openai_reply, "choices"))
-            app.router.add_post("/v1/messages", self._handler(anthropic_reply, "content"))
+            app.router.add_post("/v1/chat/completions", self._handler(openai_reply))
+            app.router.add_post("/v1/messages", self._handler(anthropic_reply))
             self.routes(app)
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
             await runner.setup()
@@ -80,7 +80,7 @@ class Provider:
     def routes(self, app: web.Application) -> None:
         """Room for more routes in subclasses."""
 
-    def _handler(self, wire: Callable[..., dict[str, Any]], _: str) -> Any:
+    def _handler(self, wire: Callable[..., dict[str, Any]]) -> Any:
         async def handle(request: web.Request) -> web.StreamResponse:
             key = request.headers.get("idempotency-key", "")
             body = await request.json()
@@ -108,7 +108,7 @@ class Provider:
         if isinstance(said, web.Response):
             return said
         response = web.json_response(wire(body["model"], self.input_tokens, self.output_tokens, **said))
-        response.headers["x-request-id"] = f"req-{len(self.asked)}"
+        response.headers["x-request-id" if wire is openai_reply else "request-id"] = f"req-{len(self.asked)}"
         await response.prepare(request)
         await response.write_eof()
         self.answered[key] += 1

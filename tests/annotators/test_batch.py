@@ -49,16 +49,16 @@ def test_a_batch_makes_the_same_traces_at_half_the_price(tmp_path: Path, provide
 
 
 @pytest.mark.parametrize(("teacher", "module", "of"), [
-    ("openai:m", openai_provider, "Batching"), ("anthropic:m", anthropic_provider, "Messages"),
+    ("openai:m", openai_provider, "BatchChatTeacher"), ("anthropic:m", anthropic_provider, "MessagesTeacher"),
 ])  # fmt: skip
 def test_a_slice_is_split_by_the_provider_s_limits(
     tmp_path: Path, provider: BatchProvider, monkeypatch: pytest.MonkeyPatch, teacher: str, module: Any, of: str
 ) -> None:
-    monkeypatch.setattr(getattr(module, of), "batch_most", (4, 10**9))
+    monkeypatch.setattr(getattr(module, of), "batch_max", (4, 10**9))
     annotate(questions(tmp_path / "a", 9), teacher=teacher, batch=True, poll_s=0.05)
     assert sorted(len(batch["requests"]) for batch in provider.batches.values()) == [1, 4, 4]
     provider.batches.clear()
-    monkeypatch.setattr(getattr(module, of), "batch_most", (10**9, 2500))
+    monkeypatch.setattr(getattr(module, of), "batch_max", (10**9, 2500))
     annotate(questions(tmp_path / "b", 9), teacher=teacher, batch=True, poll_s=0.05)
     assert len(provider.batches) >= 3
     assert sum(len(batch["requests"]) for batch in provider.batches.values()) == 9

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from annotators import annotate, engine
-from annotators.journal import leftovers
-from annotators.ledger import journal_folder
+from annotators.journal import read_leftovers
+from annotators.trace_writer import journal_folder
 from corpus import Corpus
 from tests.annotators.conftest import KEY, point_at
 from tests.annotators.making import questions
@@ -60,7 +60,7 @@ def on_disk(root: Path) -> set[str]:
     """The traces that a killed run left in the lake and in its journals."""
     with Corpus.open(root) as corpus:
         lake = {key for (key,) in corpus.sql("select trace_id from traces").fetchall()}
-        for _, rows in leftovers(journal_folder(corpus)):
+        for _, rows in read_leftovers(journal_folder(corpus)):
             lake |= {row["trace_id"] for table, row in rows if table == "traces"}
     return lake
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from annotators.flags import read
+from annotators.flags import parse_response
 from annotators.messages import Reply
 
 GOOD = "<think>so</think><answer>B</answer>"
@@ -34,12 +34,12 @@ def reply(text: str, thinking: str | None = None, finish: str = "stop") -> Reply
     ids=lambda value: value.text[:24] if isinstance(value, Reply) else None,
 )
 def test_what_is_odd_has_a_word(given: Reply, flag: str | None, answer: str | None) -> None:
-    seen = read(given, "Which animal is it?")
+    seen = parse_response(given, "Which animal is it?")
     assert (seen.flag, seen.answer) == (flag, answer)
 
 
 def test_an_answer_in_the_question_s_language_is_not_odd() -> None:
-    assert read(reply("<think>我看到一只猫</think><answer>B</answer>"), "这是什么动物?").flag is None
+    assert parse_response(reply("<think>我看到一只猫</think><answer>B</answer>"), "这是什么动物?").flag is None
 
 
 @pytest.mark.parametrize(
@@ -52,4 +52,4 @@ def test_an_answer_in_the_question_s_language_is_not_odd() -> None:
     ],
 )
 def test_thinking_apart_and_thinking_in_tags_end_alike(text: str, thinking: str | None, response: str) -> None:
-    assert read(reply(text, thinking), "?").response == response
+    assert parse_response(reply(text, thinking), "?").response == response

@@ -13,14 +13,14 @@ import pytest
 from PIL import Image
 
 from annotators import annotate
-from annotators.media_encoding import Undecodable, as_it_is, frames, image, sample_times
-from annotators.media_pool import Look, Preparer
-from annotators.messages import Picture, Text
+from annotators.media_encoding import Undecodable, frames, image, read_unchanged, sample_times
+from annotators.media_pool import EncoderPool, MediaOptions
+from annotators.messages import ImagePart, TextPart
 from corpus.media import MediaStore
 from tests.annotators.making import questions, video
 from tests.annotators.serving import Provider
 
-LOOK = Look(image_pixels=10_000, frame_pixels=1_000, fps=1.0, max_frames=8)
+LOOK = MediaOptions(image_pixels=10_000, frame_pixels=1_000, fps=1.0, max_frames=8)
 
 
 def opened(encoded: Any) -> Image.Image:
@@ -68,11 +68,11 @@ def test_a_small_jpeg_or_png_is_sent_as_it_is_and_others_are_not(tmp_path: Path)
     picture = Image.new("RGBA", (50, 40), (255, 0, 0, 0))
     for name in ("a.png", "a.gif", "a.webp"):
         picture.save(tmp_path / name)
-    sent = as_it_is(tmp_path / "a.png", 50, 40, 10_000)
+    sent = read_unchanged(tmp_path / "a.png", 50, 40, 10_000)
     assert sent is not None
     assert base64.b64decode(sent.base64) == (tmp_path / "a.png").read_bytes()
-    assert as_it_is(tmp_path / "a.png", 50, 40, 100) is None
-    assert as_it_is(tmp_path / "a.gif", 50, 40, 10_000) is None
+    assert read_unchanged(tmp_path / "a.png", 50, 40, 100) is None
+    assert read_unchanged(tmp_path / "a.gif", 50, 40, 10_000) is None
     encoded = image(str(tmp_path / "a.webp"), 500)
     assert encoded.mime == "image/jpeg"
     assert encoded.width * encoded.height <= 500
@@ -109,7 +109,7 @@ def test_a_decoder_that_hangs_or_crashes_is_killed_and_the_next_works(tmp_path: 
     Image.new("RGB", (50, 40)).save(path)
 
     async def main() -> None:
-        with Preparer(MediaStore(str(tmp_path)), workers=1, timeout_s=5) as preparer:
+        with EncoderPool(MediaStore(str(tmp_path)), workers=1, timeout_s=5) as preparer:
             with pytest.raises(Undecodable, match=reason):
                 await preparer._decoded(decode, str(path))
             shown = await preparer._decoded(image, str(path), 10_000)
@@ -138,10 +138,10 @@ def test_prepared_media_are_kept_for_the_other_traces_of_a_sample(tmp_path: Path
     medium = corpus.media.add(video(tmp_path / "v.mp4")).row()
 
     async def main() -> None:
-        with Preparer(corpus.media, workers=1, timeout_s=60) as preparer:
+        with EncoderPool(corpus.media, workers=1, timeout_s=60) as preparer:
             first, second = await asyncio.gather(*(preparer.parts(medium, LOOK, keep=True) for _ in range(2)))
             assert first is second
-            assert [part.text for part in first if isinstance(part, Text)] == ["[0.00 s]", "[1.00 s]", "[2.00 s]"]
-            assert all(part.width * part.height <= 1_000 for part in first if isinstance(part, Picture))
+            assert [part.text for part in first if isinstance(part, TextPart)] == ["[0.00 s]", "[1.00 s]", "[2.00 s]"]
+            assert all(part.width * part.height <= 1_000 for part in first if isinstance(part, ImagePart))
 
     asyncio.run(main())

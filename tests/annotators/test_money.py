@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from annotators import annotate
-from annotators.messages import Picture, Reply, Request, Text
-from annotators.money import Budget, Price, most_input_tokens, price_of, prices
-from annotators.run import spent_by_killed
+from annotators.messages import ImagePart, Reply, Request, TextPart
+from annotators.money import Budget, Price, max_input_tokens, price_of, prices
+from annotators.run import killed_runs_cost
 from corpus import OneThinkerError
 from tests.annotators.making import questions
 from tests.annotators.serving import Provider
@@ -86,8 +86,8 @@ def test_a_bad_price_file_says_what_is_wrong(tmp_path: Path, text: str, words: s
 
 
 def test_the_most_tokens_are_more_than_any_tokenizer_makes() -> None:
-    request = Request(parts=(Text("é" * 100), Picture("image/png", "", 1000, 1000)), max_tokens=1)
-    assert most_input_tokens(request) >= 200 + 1_000_000 // 784
+    request = Request(parts=(TextPart("é" * 100), ImagePart("image/png", "", 1000, 1000)), max_tokens=1)
+    assert max_input_tokens(request) >= 200 + 1_000_000 // 784
 
 
 def test_a_budget_counts_what_is_under_way_and_what_may_have_been_charged() -> None:
@@ -152,7 +152,7 @@ def test_a_killed_run_and_the_one_that_continues_it_share_a_budget(tmp_path: Pat
         traces(run_id, {"a": "0.5", "b": "0.25", "c": "0.125"}[run_id])
     event("d", "started", '{"teacher":"another"}')
     traces("d", "9")
-    assert spent_by_killed(corpus, config) == D("0.125")
+    assert killed_runs_cost(corpus, config) == D("0.125")
 
 
 def test_a_dry_run_asks_nothing_and_prices_the_slice(tmp_path: Path, provider: Provider) -> None:

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from annotators.http import clean, of_status, retry_after
-from annotators.messages import Clip, Picture, Reply, Request, Text, Unreadable
+from annotators.http import clean, retry_after, status_failure
+from annotators.messages import ImagePart, PayloadError, Reply, Request, TextPart, VideoPart
 from annotators.providers import connect
 from annotators.settings import Settings
 from corpus.discovery import names
 from corpus.errors import UsageError
 from tests.annotators.serving import anthropic_reply, openai_reply
 
-PARTS = (Text("before"), Picture("image/png", "QUJD", 10, 10), Text("after"))
+PARTS = (TextPart("before"), ImagePart("image/png", "QUJD", 10, 10), TextPart("after"))
 
 
 def teacher(name: str, **given: Any) -> Any:
@@ -39,7 +39,7 @@ def test_every_provider_builds_a_body_of_the_parts_in_order(name: str) -> None:
 
 
 def test_openai_takes_a_seed_and_a_plain_string_for_words_alone() -> None:
-    body = teacher("openai").body(Request(parts=(Text("hello"),), max_tokens=7, seed=3, temperature=0.5))
+    body = teacher("openai").body(Request(parts=(TextPart("hello"),), max_tokens=7, seed=3, temperature=0.5))
     assert body["messages"] == [{"role": "user", "content": "hello"}]
     assert (body["seed"], body["temperature"], body["max_completion_tokens"]) == (3, 0.5, 7)
 
@@ -47,7 +47,7 @@ def test_openai_takes_a_seed_and_a_plain_string_for_words_alone() -> None:
 def test_other_servers_are_asked_in_the_older_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1")
     of = teacher("openai")
-    assert of.body(Request(parts=(Text("x"),), max_tokens=7))["max_tokens"] == 7
+    assert of.body(Request(parts=(TextPart("x"),), max_tokens=7))["max_tokens"] == 7
     assert of.address == "http://127.0.0.1:8000/v1"
 
 
@@ -62,7 +62,7 @@ def test_anthropic_thinks_within_a_budget_of_its_own_and_caches_for_many_traces(
 
 
 def test_videos_go_whole_where_the_api_takes_them() -> None:
-    clip = Request(parts=(Clip("video/mp4", "QUJD", 3.0), Text("what?")), max_tokens=7)
+    clip = Request(parts=(VideoPart("video/mp4", "QUJD", 3.0), TextPart("what?")), max_tokens=7)
     part = teacher("openai", native_video=True).body(clip)["messages"][0]["content"][0]
     assert part == {"type": "video_url", "video_url": {"url": "data:video/mp4;base64,QUJD"}}
     with pytest.raises(UsageError, match="--native-video"):
@@ -95,7 +95,7 @@ def test_replies_are_read_alike(name: str, wire: Any, said: dict[str, Any], fini
 
 @pytest.mark.parametrize("name", ["openai", "anthropic"])
 def test_a_payload_that_is_no_reply_is_unreadable(name: str) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(PayloadError):
         teacher(name).read({"type": "error", "choices": [], "error": {}})
 
 
@@ -119,8 +119,8 @@ def test_a_payload_that_is_no_reply_is_unreadable(name: str) -> None:
 def test_each_status_has_its_meaning(
     status: int, detail: str, reason: str, again: bool, overload: bool, fatal: bool
 ) -> None:
-    failure = of_status(status, detail)
-    assert (failure.reason, failure.again, failure.overload, failure.fatal) == (reason, again, overload, fatal)
+    failure = status_failure(status, detail)
+    assert (failure.reason, failure.retryable, failure.overload, failure.fatal) == (reason, again, overload, fatal)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_the_responses_api_tells_the_thinking() -> None:
     assert (reply.input_tokens, reply.cached_tokens, reply.output_tokens, reply.reasoning_tokens) == (10, 4, 5, 3)
     cut = payload | {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
     assert of.read(cut).finish_reason == "length"
-    with pytest.raises(Unreadable):
+    with pytest.raises(PayloadError):
         of.read({"error": {}})
 
 
@@ -208,7 +208,9 @@ def test_vllm_in_process_generates_together_and_finds_the_bad_prompt(monkeypatch
         import orjson
 
         of = teacher("vllm")
-        bodies = [orjson.dumps(of.body(Request((Text(text),), max_tokens=9))) for text in ("a", "b", "too long", "c")]
+        bodies = [
+            orjson.dumps(of.body(Request((TextPart(text),), max_tokens=9))) for text in ("a", "b", "too long", "c")
+        ]
         return await asyncio.gather(*(of.send(body, "k") for body in bodies), return_exceptions=True)
 
     a, b, bad, c = asyncio.run(main())

@@ -1,4 +1,4 @@
-"""Pace: limits held, Retry-After honoured by all workers, concurrency that gives way and comes back."""
+"""Rate limits: requests and tokens a minute, a concurrency that adapts, one pause for all workers."""
 
 import asyncio
 from collections import Counter
@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from annotators import annotate, pace
+from annotators import annotate, rate_limit
 from annotators.messages import Failure
-from annotators.rate_limit import Pace
+from annotators.rate_limit import RateLimiter
 from tests.annotators.making import questions
 from tests.annotators.serving import RIGHT, Provider
 
-LIMITED = Failure("rate_limited", "", again=True, overload=True)
+LIMITED = Failure("rate_limited", "", retryable=True, overload=True)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     now = [100.0]
-    monkeypatch.setattr(pace, "monotonic", lambda: now[0])
+    monkeypatch.setattr(rate_limit, "monotonic", lambda: now[0])
 
     def forward(seconds: float) -> None:
         now[0] += seconds
@@ -28,18 +28,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def window(
-    of: Pace, forward: Callable[[float], None], *, limited: int = 0, answered: int = 0, took_s: float = 1.0
+    of: RateLimiter, forward: Callable[[float], None], *, limited: int = 0, answered: int = 0, took_s: float = 1.0
 ) -> None:
     forward(2.0)
     for _ in range(limited):
-        of.failed(LIMITED)
+        of.record_failure(LIMITED)
     for _ in range(answered):
-        of.answered(took_s)
+        of.record_answer(took_s)
 
 
 def test_concurrency_falls_once_a_window_and_comes_back(clock: Callable[[float], None]) -> None:
     async def main() -> None:
-        of = Pace(100)
+        of = RateLimiter(100)
         window(of, clock, limited=50, answered=50)
         assert of.allowed == 70, "fifty refusals in a window are one reason, not fifty"
         window(of, clock, limited=50, answered=50)
@@ -53,7 +53,7 @@ def test_concurrency_falls_once_a_window_and_comes_back(clock: Callable[[float],
 
 def test_a_tenth_of_refusals_is_no_reason_to_slow_down(clock: Callable[[float], None]) -> None:
     async def main() -> None:
-        of = Pace(100)
+        of = RateLimiter(100)
         for _ in range(5):
             window(of, clock, limited=10, answered=90)
         assert of.allowed == 100
@@ -63,7 +63,7 @@ def test_a_tenth_of_refusals_is_no_reason_to_slow_down(clock: Callable[[float], 
 
 def test_answers_that_take_much_longer_than_they_did_lower_it(clock: Callable[[float], None]) -> None:
     async def main() -> None:
-        of = Pace(100)
+        of = RateLimiter(100)
         window(of, clock, answered=50, took_s=1.0)
         window(of, clock, answered=50, took_s=3.0)
         assert of.allowed == 100
@@ -76,7 +76,7 @@ def test_answers_that_take_much_longer_than_they_did_lower_it(clock: Callable[[f
 
 def test_no_more_than_allowed_are_under_way_while_it_falls() -> None:
     async def main() -> None:
-        of = Pace(10)
+        of = RateLimiter(10)
         most = 0
 
         async def request() -> None:

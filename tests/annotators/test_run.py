@@ -202,12 +202,12 @@ def test_a_request_is_a_span_where_opentelemetry_listens(
             told = {"name": name, **attributes}
             spans.append(told)
 
-            class Span:
+            class RequestSpan:
                 is_recording = staticmethod(lambda: True)
                 set_attribute = staticmethod(told.__setitem__)
                 set_attributes = staticmethod(told.update)
 
-            yield Span()
+            yield RequestSpan()
 
     monkeypatch.setattr(tracing, "_tracer", Listening())
     annotate(questions(tmp_path / "corpus", 1), teacher="openai:m")
@@ -247,7 +247,7 @@ def test_a_full_disk_stops_the_run_and_the_next_one_takes_in_what_arrived(
 def test_a_lake_that_takes_no_commits_loses_nothing(
     tmp_path: Path, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from annotators import ledger
+    from annotators import trace_writer
 
     corpus = questions(tmp_path / "corpus", 30)
 
@@ -255,7 +255,7 @@ def test_a_lake_that_takes_no_commits_loses_nothing(
         raise OneThinkerError("the database connection is lost")
 
     with monkeypatch.context() as broken:
-        broken.setattr(ledger, "write", lost)
+        broken.setattr(trace_writer, "write", lost)
         with pytest.raises(OneThinkerError, match="connection is lost"):
             annotate(corpus, teacher="openai:m")
     asked = len(provider.asked)
@@ -276,9 +276,9 @@ def test_quotes_in_a_name_and_a_limit_keep_their_meaning(tmp_path: Path, provide
 
 
 def test_the_jobs_of_a_plan_come_in_the_order_of_their_samples(tmp_path: Path) -> None:
-    from annotators.jobs import Plan
+    from annotators.jobs import JobPlan
 
-    plan = Plan(questions(tmp_path / "corpus", 300), Settings(teacher="openai:m", n=2), "here")
+    plan = JobPlan(questions(tmp_path / "corpus", 300), Settings(teacher="openai:m", n=2), "here")
     with plan.jobs() as jobs:
         for _ in range(2):
             batches = list(jobs.batches())

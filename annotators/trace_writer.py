@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from annotators.journal import SYNC_EVERY_S, Journal, leftovers
+from annotators.journal import SYNC_EVERY_S, Journal, read_leftovers
 from annotators.process_memory import give_back
 from annotators.progress_view import Verifier
 from corpus import OneThinkerError
@@ -30,7 +30,7 @@ MOST_PENDING = 500  # rows held in memory between two commits
 Rows = list[tuple[str, dict[str, Any]]]
 
 
-class Ledger:
+class TraceWriter:
     """Takes rows and sees to it that each reaches the lake once. Use as an async context manager."""
 
     def __init__(self, run: Run, verifier: Verifier | None = None) -> None:
@@ -68,7 +68,7 @@ class Ledger:
             self._progress.clear()
             await self._progress.wait()
 
-    async def __aenter__(self) -> "Ledger":
+    async def __aenter__(self) -> "TraceWriter":
         self._tasks = [asyncio.create_task(self._sync()), asyncio.create_task(self._commits())]
         return self
 
@@ -151,7 +151,7 @@ def journal_folder(corpus: Lake) -> Path:
 def replay(corpus: Lake) -> int:
     """Commit what killed runs left in their journals; returns the rows that the lake did not have yet."""
     added = 0
-    for path, rows in leftovers(journal_folder(corpus)):
+    for path, rows in read_leftovers(journal_folder(corpus)):
         known = [(table, row) for table, row in rows if table in TABLES]
         added += write(corpus, known, f"replay {path.parent.name}/{path.name}", None)
         path.unlink()

@@ -5,28 +5,28 @@ from pathlib import Path
 
 import pytest
 
-from annotators import ledger
-from annotators.ledger import Ledger
+from annotators import trace_writer
+from annotators.trace_writer import TraceWriter
 from corpus import Corpus
 
 
 def test_a_slow_run_commits_less_and_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Forty rows come one by one; where a pause is as long as the run so far, a batch is as large as all before it."""
-    monkeypatch.setattr(ledger, "COMMIT_EVERY_S", 0.01)
-    monkeypatch.setattr(ledger, "COMMIT_SHARE", 0)
-    monkeypatch.setattr(ledger, "AGE_SHARE", 1)
+    monkeypatch.setattr(trace_writer, "COMMIT_EVERY_S", 0.01)
+    monkeypatch.setattr(trace_writer, "COMMIT_SHARE", 0)
+    monkeypatch.setattr(trace_writer, "AGE_SHARE", 1)
     batches: list[int] = []
-    write = ledger.write
+    write = trace_writer.write
 
-    def counted(corpus: Corpus, rows: ledger.Rows, message: str, run_id: str | None) -> int:
+    def counted(corpus: Corpus, rows: trace_writer.Rows, message: str, run_id: str | None) -> int:
         batches.append(len(rows))
         return write(corpus, rows, message, run_id)
 
-    monkeypatch.setattr(ledger, "write", counted)
+    monkeypatch.setattr(trace_writer, "write", counted)
 
     async def work(corpus: Corpus) -> None:
         with corpus.run("annotate", {}) as run:
-            async with Ledger(run) as book:
+            async with TraceWriter(run) as book:
                 for i in range(40):
                     book.add("traces", {"trace_id": f"t{i}", "response": "A"})
                     await asyncio.sleep(0.05)
@@ -39,12 +39,12 @@ def test_a_slow_run_commits_less_and_less_often(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_batch_does_not_wait_once_it_is_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "COMMIT_EVERY_S", 60)
-    monkeypatch.setattr(ledger, "MOST_PENDING", 5)
+    monkeypatch.setattr(trace_writer, "COMMIT_EVERY_S", 60)
+    monkeypatch.setattr(trace_writer, "MOST_PENDING", 5)
 
     async def work(corpus: Corpus) -> int:
         with corpus.run("annotate", {}) as run:
-            async with Ledger(run) as book:
+            async with TraceWriter(run) as book:
                 for i in range(5):
                     book.add("traces", {"trace_id": f"t{i}", "response": "A"})
                 async with asyncio.timeout(30):
