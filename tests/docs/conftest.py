@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from onethinker.demo.run import run
+from onethinker.demo.run import run_demo
 from onethinker.demo.teacher import serve
 
 
@@ -13,7 +13,7 @@ from onethinker.demo.teacher import serve
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A demo of two questions a family, for pages to copy."""
     folder = tmp_path_factory.mktemp("docs") / "demo"
-    run(folder, per_family=2)
+    run_demo(folder, per_family=2)
     return folder
 
 
