@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from corpus.chat import messages
 from corpus.media import MediaStore
 from corpus.snapshots import Snapshot, row_format
-from corpus.snapshots.dataset import COLUMNS, chat_rows, features, prepare
+from corpus.snapshots.dataset import COLUMNS, chat_rows, features
 
 POOL = 400  # different media; one in ten is a video
 CHUNK = row_format.ROWS_PER_GROUP
@@ -259,7 +259,7 @@ def main() -> None:
         mb = sum(table.nbytes for table in snapshot.batches(COLUMNS)) / 1e6
         on_disk = sum(path.stat().st_size for path in snapshot.files) / 1e6
         started = time.perf_counter()
-        prepare(snapshot)
+        snapshot.write_cache()
         spent = time.perf_counter() - started
         print(
             f"{given.rows:,} rows, {mb:,.0f} MB of Arrow in {on_disk:,.0f} MB of Parquet; "

@@ -1,4 +1,4 @@
-"""Other trainers' layouts: one file each, found by its name; `export(snapshot, out) -> counts` writes one."""
+"""Exports to other trainers' layouts: one file each, found by its name; `export(snapshot, out) -> counts` writes it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ def formats() -> list[str]:
 def export(snapshot: Snapshot, format: str, out: Path) -> dict[str, int]:
     """Write `snapshot` in another trainer's layout into the folder `out`; returns rows per file written.
 
-    Raises UsageError, with near names, for a layout that is not there, OneThinkerError where `out` holds files.
+    Raises UsageError, with near names, for an unknown layout, OneThinkerError if `out` holds files.
     """
     if format not in formats():
         raise UsageError(f"no export format '{format}'{near(format, formats())}")

@@ -1,4 +1,4 @@
-"""What every layout needs: the rows with their media linked into the export's folder, and JSON written as it comes."""
+"""Shared by the layouts: rows with their media linked into the export's folder, and JSON files written row by row."""
 
 import json
 from collections import Counter
@@ -7,19 +7,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
-import filetype
-
-from corpus.hub.layout import link
 from corpus.media import MediaStore
+from corpus.media.link import link, name_with_suffix
 from corpus.snapshots import Snapshot
 
 
-def rows(snapshot: Snapshot, out: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def iter_rows(snapshot: Snapshot, out: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each row with its modality (`image`, `video`, `mixed` or `text`).
 
     Besides `columns` and `media`, a row has `paths`, the media's paths relative to `out` in their order, and `images`
     and `videos`, the same by kind. Media lie under `out/media` with the suffix that their bytes call for, hard-linked
-    where the file system allows.
+    if the file system allows.
     """
     store = MediaStore(str(snapshot.media_root))
     (out / "media").mkdir(parents=True)
@@ -28,7 +26,7 @@ def rows(snapshot: Snapshot, out: Path, columns: Sequence[str]) -> Iterator[tupl
         for row in batch.to_pylist():
             for sha256 in (medium["sha256"] for medium in row["media"]):
                 if sha256 not in names:
-                    names[sha256] = _linked(store.path(sha256), out)
+                    names[sha256] = _link(store.path(sha256), out)
             row["paths"] = [names[medium["sha256"]] for medium in row["media"]]
             for kind in ("image", "video"):
                 row[f"{kind}s"] = [names[medium["sha256"]] for medium in row["media"] if medium["kind"] == kind]
@@ -36,14 +34,13 @@ def rows(snapshot: Snapshot, out: Path, columns: Sequence[str]) -> Iterator[tupl
 
 
 def modality(row: dict[str, Any]) -> str:
-    """`image` or `video` where all its media are of that kind, `mixed`, or `text` without any."""
+    """`image` or `video` if all its media are of that kind, else `mixed`; `text` without media."""
     kinds = {medium["kind"] for medium in row["media"]}
     return kinds.pop() if len(kinds) == 1 else "mixed" if kinds else "text"
 
 
-def _linked(stored: Path, out: Path) -> str:
-    kind = filetype.guess(stored)
-    name = f"media/{stored.name}" + (f".{kind.extension}" if kind else "")
+def _link(stored: Path, out: Path) -> str:
+    name = f"media/{name_with_suffix(stored)}"
     link(stored, out / name)
     return name
 
@@ -79,6 +76,6 @@ class JsonFiles:
         self.counts[name] += 1
 
 
-def held(row: dict[str, Any], *keys: str) -> dict[str, Any]:
-    """The `keys` of a row that hold something: loaders take an empty list of videos for a video to load."""
+def pick_present(row: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """The `keys` of a row that are not empty: loaders take an empty list of videos for a video to load."""
     return {key: row[key] for key in keys if row[key]}

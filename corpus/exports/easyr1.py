@@ -7,7 +7,7 @@ the reward function gets it. One row a sample: the traces are for SFT.
 
 from pathlib import Path
 
-from corpus.exports._media import JsonFiles, held, rows
+from corpus.exports._media import JsonFiles, iter_rows, pick_present
 from corpus.snapshots import Snapshot
 
 KEPT = ("sample_id", "problem_type", "data_type", "task", "source")
@@ -17,11 +17,11 @@ def export(snapshot: Snapshot, out: Path) -> dict[str, int]:
     """Write the layout into `out`; returns the number of rows in each JSON file."""
     seen: set[str] = set()
     with JsonFiles(out) as files:
-        for kind, row in rows(snapshot, out, [*KEPT, "prompt", "answer", "truth"]):
+        for kind, row in iter_rows(snapshot, out, [*KEPT, "prompt", "answer", "truth"]):
             if row["sample_id"] in seen:
                 continue
             seen.add(row["sample_id"])
             answer = row["answer"] if row["answer"] is not None else row["truth"]
-            told = {"problem": row["prompt"], "answer": answer, **held(row, "images", "videos")}
-            files.write(f"{snapshot.name}_{kind}.json", {**told, **{key: row[key] for key in KEPT}})
+            question = {"problem": row["prompt"], "answer": answer, **pick_present(row, "images", "videos")}
+            files.write(f"{snapshot.name}_{kind}.json", {**question, **{key: row[key] for key in KEPT}})
     return dict(files.counts)

@@ -1,9 +1,9 @@
-"""TRL: Parquet for SFTTrainer (`messages`, `images`) and for GRPOTrainer (`prompt`, `images` and what rewards want).
+"""TRL: Parquet for SFTTrainer (`messages`, `images`) and for GRPOTrainer (`prompt`, `images` and reward columns).
 
     load_dataset("parquet", data_files="NAME_sft_image.parquet", split="train")
 
 Messages have content parts, as TRL's multimodal collators want them. Images are inside the files. Of videos the files
-give paths: TRL 1.16 drops a `videos` column in silence, so `trainers/` of this project, or a collator of your own,
+give paths: TRL 1.16 ignores a `videos` column, so `trainers/` of this project, or a collator of your own,
 decodes them. A GRPO file has one row a sample; its extra columns reach the reward functions as lists.
 """
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from corpus.chat import messages
-from corpus.exports._media import rows
-from corpus.exports._parquet import ParquetFiles, embedded
+from corpus.exports._media import iter_rows
+from corpus.exports._parquet import ParquetFiles, embed
 from corpus.snapshots import Snapshot
 
 if TYPE_CHECKING:
@@ -25,18 +25,18 @@ def export(snapshot: Snapshot, out: Path) -> dict[str, int]:
     """Write the layout into `out`; returns the number of rows in each Parquet file."""
     seen: set[str] = set()
     with ParquetFiles(out, _features) as files:
-        for kind, row in rows(snapshot, out, [*KEPT, "options", "prompt", "response"]):
+        for kind, row in iter_rows(snapshot, out, [*KEPT, "options", "prompt", "response"]):
             chat = messages(row["prompt"], row["response"], [medium["kind"] for medium in row["media"]])
             media: dict[str, Any] = {}
             if row["images"]:
-                media["images"] = embedded(out, row["images"])
+                media["images"] = embed(out, row["images"])
             if row["videos"]:
                 media["videos"] = row["videos"]
             files.write(f"{snapshot.name}_sft_{kind}.parquet", {"messages": chat, **media})
             if row["sample_id"] not in seen:
                 seen.add(row["sample_id"])
-                told = {key: row[key] for key in (*KEPT, "options")}
-                files.write(f"{snapshot.name}_grpo_{kind}.parquet", {"prompt": chat[:1], **media, **told})
+                columns = {key: row[key] for key in (*KEPT, "options")}
+                files.write(f"{snapshot.name}_grpo_{kind}.parquet", {"prompt": chat[:1], **media, **columns})
     return dict(files.counts)
 
 
@@ -53,5 +53,5 @@ def _features(name: str) -> "datasets.Features":
         media["videos"] = datasets.List(text)
     if rest.endswith("_sft"):
         return datasets.Features({"messages": chat, **media})
-    told = {**dict.fromkeys(KEPT, text), "options": datasets.List(text)}
-    return datasets.Features({"prompt": chat, **media, **told})
+    columns = {**dict.fromkeys(KEPT, text), "options": datasets.List(text)}
+    return datasets.Features({"prompt": chat, **media, **columns})

@@ -1,8 +1,8 @@
 """WebDataset: tar files of rows, media and JSON side by side, for reading from one end to the other.
 
 NAME-mp4-000000.tar holds 00000012.json and 00000012.0.mp4 for the row at position 12: all rows of a tar have media of
-the same kinds, as `datasets` wants of its `webdataset` loader, and the `webdataset` library does not mind. The JSON is
-the row as it was frozen. The same snapshot gives the same bytes.
+the same kinds, which `load_dataset("webdataset")` requires and the `webdataset` library accepts. The JSON is the
+frozen row. The same snapshot gives the same bytes.
 """
 
 import io
@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from corpus.exports._media import rows
+from corpus.exports._media import iter_rows
 from corpus.snapshots import Snapshot, row_format
 
 TAR_BYTES = 1_000_000_000
@@ -28,10 +28,10 @@ def export(snapshot: Snapshot, out: Path) -> dict[str, int]:
         tars: dict[str, tuple[str, tarfile.TarFile]] = {}
         sizes: Counter[str] = Counter()
         numbers: Counter[str] = Counter()
-        for _, row in rows(snapshot, out, columns):
+        for _, row in iter_rows(snapshot, out, columns):
             paths = row.pop("paths")
             series = "-".join(Path(path).suffix.lstrip(".") or "bin" for path in paths) or "text"
-            members = _members(row, paths, out)
+            members = _tar_members(row, paths, out)
             size = sum(len(content) for _, content in members)
             if series in tars and sizes[series] + size > TAR_BYTES:
                 tars.pop(series)[1].close()
@@ -47,17 +47,17 @@ def export(snapshot: Snapshot, out: Path) -> dict[str, int]:
                 tar.addfile(info, io.BytesIO(content))
             sizes[series] += size
             counts[name] += 1
-    for path in (out / "media").iterdir():  # links that made the rows; the bytes are in the tars
+    for path in (out / "media").iterdir():  # only links; the bytes are in the tars
         path.unlink()
     (out / "media").rmdir()
     return dict(counts)
 
 
-def _members(row: dict[str, Any], paths: list[str], out: Path) -> list[tuple[str, bytes]]:
+def _tar_members(row: dict[str, Any], paths: list[str], out: Path) -> list[tuple[str, bytes]]:
     key = f"{row['position']:08d}"
-    told = {name: value for name, value in row.items() if name not in ("images", "videos")}
-    told["components"] = {pair["key"]: pair["value"] for pair in told["components"] or []}
-    content = orjson.dumps(told, default=str)
+    columns = {name: value for name, value in row.items() if name not in ("images", "videos")}
+    columns["components"] = {pair["key"]: pair["value"] for pair in columns["components"] or []}
+    content = orjson.dumps(columns, default=str)
     return [
         (f"{key}.json", content),
         *((f"{key}.{i}{Path(path).suffix}", (out / path).read_bytes()) for i, path in enumerate(paths)),

@@ -1,4 +1,4 @@
-"""The dataset card, written from what is published and from nothing else: `card.md.jinja` filled by SQL."""
+"""The dataset card, written from the published files alone: `card.md.jinja` filled by SQL."""
 
 from functools import cache
 from pathlib import Path
@@ -21,7 +21,7 @@ HUB_TASKS = {
     "image segmentation": "image-segmentation",
     "video segmentation": "image-segmentation",
 }
-# Licences by the words that the Hub knows; a card names one only where all rows share it.
+# Licences by the Hub's names; a card names one only if all rows share it.
 HUB_LICENCES = {
     "cc0-1.0", "cc-by-4.0", "cc-by-3.0", "cc-by-sa-4.0", "cc-by-sa-3.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0",
     "cc-by-nc-nd-4.0", "cc-by-nd-4.0", "mit", "apache-2.0", "bsd-3-clause", "odc-by", "odbl", "pddl",
@@ -29,7 +29,7 @@ HUB_LICENCES = {
 MODES = {
     "blind": "the teacher saw the question and the media, and never the answer.",
     "hinted": "the teacher was shown the true answer and asked for reasoning that leads to it.",
-    "release": "the trace came with its source's files; how it was asked for is not known here.",
+    "release": "the trace came with its source's files; its prompt is not known here.",
 }
 SIZES = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
 
@@ -69,7 +69,7 @@ QUERIES = {
     "withheld": """
         select distinct coalesce(licence, 'not stated') as licence from rows
         where list_contains(media_at, 'withheld') order by 1""",
-    # Typical and short: it is read by people.
+    # Typical and short: people read it.
     "example": """
         select task, data_type, source, problem, coalesce(answer, truth) as answer, response, teacher, reward from rows
         where length(response) <= (select quantile_cont(length(response), 0.5) from rows)
@@ -78,8 +78,8 @@ QUERIES = {
 }
 
 
-def facts(folder: Path, told: dict[str, Any]) -> dict[str, Any]:
-    """What the publication in `folder` holds: the answers to QUERIES, the configs and what `told` says of it."""
+def query_facts(folder: Path, metadata: dict[str, Any]) -> dict[str, Any]:
+    """What the card states about the publication in `folder`: the answers to QUERIES, costs and `metadata`."""
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         rows = connection.read_parquet(str(folder / "data" / "*" / "*" / "*.parquet"))
@@ -87,7 +87,7 @@ def facts(folder: Path, told: dict[str, Any]) -> dict[str, Any]:
         for name in ("prompts", "runs", "drops"):
             connection.register(name, provenance.read(name, folder))
         answers = {name: connection.sql(query).to_arrow_table().to_pylist() for name, query in QUERIES.items()}
-    found: dict[str, Any] = {**answers, "told": told}
+    found: dict[str, Any] = {**answers, "metadata": metadata}
     for name in ("media", "example"):
         found[name] = found[name][0]
     costs = [row["cost_usd"] for row in found["teachers"] if row["cost_usd"] is not None]
@@ -98,8 +98,8 @@ def facts(folder: Path, told: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def configs(files: dict[str, dict[str, list[str]]]) -> list[dict[str, Any]]:
-    """The card's `configs`: every row by default, and one config for each task family."""
+def list_configs(files: dict[str, dict[str, list[str]]]) -> list[dict[str, Any]]:
+    """The card's `configs`: `default` with every row, and one for each task family."""
     splits = sorted({split for by_split in files.values() for split in by_split})
     every = [{"split": split, "path": f"data/*/{split}/*.parquet"} for split in splits]
     return [
@@ -114,20 +114,20 @@ def configs(files: dict[str, dict[str, list[str]]]) -> list[dict[str, Any]]:
     ]
 
 
-def card(folder: Path, told: dict[str, Any], files: dict[str, dict[str, list[str]]], repo: str) -> str:
+def render_card(folder: Path, metadata: dict[str, Any], files: dict[str, dict[str, list[str]]], repo: str) -> str:
     """The text of README.md for the publication in `folder`."""
-    found = facts(folder, told)
+    found = query_facts(folder, metadata)
     licences = {row["licence"].lower() for row in found["sources"]}
     licence = licences.pop() if len(licences) == 1 else "other"
     if licence not in HUB_LICENCES:
         licence = "unknown" if licence == "not stated" else "other"
     front = {
-        "pretty_name": f"{told['name']} v{told['version']}",
+        "pretty_name": f"{metadata['name']} v{metadata['version']}",
         "license": licence,
-        "task_categories": sorted({HUB_TASKS[t] for t in told["counts"] if t in HUB_TASKS}) or ["other"],
-        "size_categories": [next((word for n, word in SIZES if told["rows"] < n), "1M<n<10M")],
+        "task_categories": sorted({HUB_TASKS[t] for t in metadata["counts"] if t in HUB_TASKS}) or ["other"],
+        "size_categories": [next((word for n, word in SIZES if metadata["rows"] < n), "1M<n<10M")],
         "tags": ["chain-of-thought", "multimodal", "reasoning", "verified", "onethinker"],
-        "configs": configs(files),
+        "configs": list_configs(files),
     }
     text = _environment().get_template("card.md.jinja").render(
         front=yaml.safe_dump(front, sort_keys=False, allow_unicode=True).strip(),

@@ -1,6 +1,6 @@
-"""The publication for machines: Croissant 1.1 metadata (mlcommons.org/croissant), as JSON-LD.
+"""Machine-readable metadata of a publication: Croissant 1.1 (mlcommons.org/croissant), as JSON-LD.
 
-The vocabulary is Croissant's own context; files are found through the repository, as the Hub's own metadata has it.
+The vocabulary is Croissant's own context; files are found through the repository, as in the Hub's own metadata.
 """
 
 from typing import Any
@@ -59,8 +59,8 @@ _TYPES = (
 )
 
 
-def croissant(
-    told: dict[str, Any], files: dict[str, dict[str, list[str]]], repo: str, licences: list[str]
+def describe_croissant(
+    metadata: dict[str, Any], files: dict[str, dict[str, list[str]]], repo: str, licences: list[str]
 ) -> dict[str, Any]:
     """The JSON-LD of one publication: a file set and a record set for each config."""
     url = f"https://huggingface.co/datasets/{repo}"
@@ -70,9 +70,9 @@ def croissant(
             "@id": "repo",
             "name": "repo",
             "description": "The repository, at the tag of this version.",
-            "contentUrl": f"{url}/tree/v{told['version']}",
+            "contentUrl": f"{url}/tree/v{metadata['version']}",
             "encodingFormat": "git+https",
-            # A repository has no hash of its own; this is what Croissant says to put there.
+            # A repository has no hash; Croissant prescribes this value.
             "sha256": "https://github.com/mlcommons/croissant/issues/80",
         }
     ]
@@ -94,33 +94,33 @@ def croissant(
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": slug(repo.split("/")[-1]),
         "description": (
-            f"{told['rows']:,} verified chain-of-thought traces over images and videos: {told['name']}"
-            f"@{told['version']}, fingerprint {told['fingerprint']}."
+            f"{metadata['rows']:,} verified chain-of-thought traces over images and videos: {metadata['name']}"
+            f"@{metadata['version']}, fingerprint {metadata['fingerprint']}."
         ),
         "url": url,
-        "version": f"{told['version']}.0.0",
+        "version": f"{metadata['version']}.0.0",
         "license": sorted(licences),
-        "datePublished": told["created_at"][:10],
+        "datePublished": metadata["created_at"][:10],
         "creator": {"@type": "Organization", "name": repo.split("/")[0]},
-        "citeAs": f"{repo}, version {told['version']}, fingerprint {told['fingerprint'][:16]}",
+        "citeAs": f"{repo}, version {metadata['version']}, fingerprint {metadata['fingerprint'][:16]}",
         "rai:dataCollection": "Teacher models answered the sources' questions; answers were scored against the truth.",
         "distribution": distribution,
-        "recordSet": [_records(config) for config in sorted(files)],
+        "recordSet": [_record_set(config) for config in sorted(files)],
     }
 
 
-def _records(config: str) -> dict[str, Any]:
+def _record_set(config: str) -> dict[str, Any]:
     return {
         "@type": "cr:RecordSet",
         "@id": config,
         "name": config,
         "description": f"One verified trace a record, of the task family {config.replace('_', ' ')}.",
-        "field": [_field(config, column) for column in _described()],
+        "field": [_field(config, column) for column in _flat_columns()],
     }
 
 
-def _described() -> list[pa.Field]:
-    """The columns of one value; what is nested is told by the Parquet files themselves."""
+def _flat_columns() -> list[pa.Field]:
+    """The columns of one value; the Parquet files themselves describe the nested ones."""
     return [column for column in features().arrow_schema if any(is_type(column.type) for is_type, _ in _TYPES)]
 
 

@@ -1,27 +1,25 @@
 """The rows of a snapshot as a dataset repository's Parquet: configs by task family, splits, files by source.
 
-Every row keeps all its frozen columns, so that nothing of its provenance is lost on the way; its media come first, as
-the Hub's viewer and `load_dataset` like them. The same snapshot gives the same bytes, on any machine.
+Every row keeps all its frozen columns, so its provenance is complete; its media come first, for the Hub's viewer and
+`load_dataset`. The same snapshot gives the same bytes on every machine.
 """
 
-import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import filetype
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset
 import pyarrow.parquet as pq
 
-from corpus.errors import OneThinkerError, UsageError
+from corpus.errors import OneThinkerError
+from corpus.hub.media_policy import MediaPlacer, Policy
 from corpus.ids import digest
-from corpus.media import MediaError, MediaStore
+from corpus.media import MediaStore
+from corpus.media.link import name_with_suffix
 from corpus.progress import progress
 from corpus.snapshots import row_format
 
@@ -33,38 +31,9 @@ if TYPE_CHECKING:
 LAYOUT = 1  # of the repository; raise it with any change that older code cannot pull
 SHARD_BYTES = 500_000_000
 GROUP_BYTES, GROUP_ROWS = 32_000_000, 1_000  # of a row group: what the viewer reads to show one page
-EMBEDDED, WITHHELD = "embedded", "withheld"
 FIRST = ("images", "videos", "problem", "response", "answer", "options", "teacher", "reward", "accuracy", "prompt")
 NO_SPLIT = "train"
-# Terms that let nobody pass the files on; the row then names them by SHA-256 and origin only.
-_NOT_OURS_TO_GIVE = re.compile(
-    r"no.?redistribut|not.?redistribut|proprietary|all.rights.reserved|on.request|request.form|do.not.distribute", re.I
-)
-
-
-@dataclass(frozen=True)
-class Policy:
-    """Which media go along: files over `embed_bytes` lie beside the rows, those under a withheld licence stay home."""
-
-    embed_bytes: int = 16_000_000
-    withheld_licences: frozenset[str] = frozenset()  # besides those whose words forbid it; `unknown` is none stated
-
-    def __post_init__(self) -> None:
-        if self.embed_bytes < 0:
-            raise UsageError(f"media of up to {self.embed_bytes} bytes cannot be embedded; 0 embeds none")
-
-    def withholds(self, licence: str | None) -> bool:
-        """Whether media under this licence are left out."""
-        return (licence or "unknown") in self.withheld_licences or bool(_NOT_OURS_TO_GIVE.search(licence or ""))
-
-
-@dataclass
-class Written:
-    """What was written: per config and split its files, and how many media went where."""
-
-    files: dict[str, dict[str, list[str]]] = field(default_factory=dict)
-    media: Counter[str] = field(default_factory=Counter)
-    licences_withheld: Counter[str] = field(default_factory=Counter)
+Files = dict[str, dict[str, list[str]]]  # of each config and split, the paths of its Parquet files
 
 
 def slug(text: str | None) -> str:
@@ -78,7 +47,7 @@ def features() -> "datasets.Features":
 
     named: dict[str, Any] = {
         "images": datasets.List(datasets.Image()),
-        # Not decoded unless one asks, with `cast_column("videos", List(Video()))`: that takes torchcodec.
+        # Decoded only after `cast_column("videos", List(Video()))`, which needs torchcodec.
         "videos": datasets.List(datasets.Video(decode=False)),
         "media_at": datasets.List(datasets.Value("string")),
     }
@@ -87,33 +56,32 @@ def features() -> "datasets.Features":
     return datasets.Features({name: named[name] for name in (*FIRST, *(n for n in named if n not in FIRST))})
 
 
-def write_rows(snapshot: "Snapshot", folder: Path, policy: Policy) -> Written:
+def write_rows(snapshot: "Snapshot", folder: Path, policy: Policy) -> Files:
     """Write the snapshot's rows under `folder/data`, and media that lie beside them under `folder/media`."""
-    written = Written()
-    store = MediaStore(str(snapshot.media_root))
+    files: Files = {}
+    placer = MediaPlacer(MediaStore(str(snapshot.media_root)), folder, policy)
     rows = pyarrow.dataset.dataset([str(path) for path in snapshot.files], schema=row_format.schema())
     with progress("writing rows", snapshot.rows) as bar:
-        for (task, split, source), stem in _groups(rows).items():
+        for (task, split, source), stem in _find_groups(rows).items():
             config, split_name = slug(task), slug(split or NO_SPLIT)
-            place = folder / "data" / config / split_name
-            place.mkdir(parents=True, exist_ok=True)
-            chosen = _equal("task", task) & _equal("split", split) & _equal("source", source)
-            shards = _Shards(place, stem)
-            media = _Media(store, folder, policy, written)
-            for batch in _row_groups(rows.to_batches(filter=chosen, batch_size=GROUP_ROWS), media):
+            target = folder / "data" / config / split_name
+            target.mkdir(parents=True, exist_ok=True)
+            condition = _equal("task", task) & _equal("split", split) & _equal("source", source)
+            shards = _ShardWriter(target, stem)
+            for batch in _row_groups(rows.to_batches(filter=condition, batch_size=GROUP_ROWS), placer):
                 shards.write(batch)
                 bar.advance(len(batch))
             names = [f"data/{config}/{split_name}/{name}" for name in shards.close()]
-            written.files.setdefault(config, {}).setdefault(split_name, []).extend(names)
-    return written
+            files.setdefault(config, {}).setdefault(split_name, []).extend(names)
+    return files
 
 
 def _equal(column: str, value: str | None) -> pc.Expression:
     return pc.field(column).is_null() if value is None else pc.field(column) == value
 
 
-def _groups(rows: pyarrow.dataset.Dataset) -> dict[tuple[str, str | None, str | None], str]:
-    """Every (task, split, source) with the stem of its files; two sources of one slug are told apart."""
+def _find_groups(rows: pyarrow.dataset.Dataset) -> dict[tuple[str, str | None, str | None], str]:
+    """Every (task, split, source) with the stem of its files; two sources with one slug get different stems."""
     found = rows.to_table(columns=["task", "split", "source"]).group_by(["task", "split", "source"]).aggregate([])
     groups = sorted(map(tuple, zip(*(found[c].to_pylist() for c in ("task", "split", "source")), strict=True)), key=str)
     stems = Counter((slug(task), slug(split or NO_SPLIT), slug(source)) for task, split, source in groups)
@@ -124,89 +92,47 @@ def _groups(rows: pyarrow.dataset.Dataset) -> dict[tuple[str, str | None, str | 
     return named
 
 
-@dataclass
-class _Media:
-    store: MediaStore
-    folder: Path
-    policy: Policy
-    written: Written
-
-    def place(self, medium: dict[str, Any], licence: str | None) -> tuple[str, Path | None, int]:
-        """Where one medium goes, the file to embed, and its bytes in the row."""
-        where, path = WITHHELD, None
-        if self.policy.withholds(licence):
-            self.written.licences_withheld[licence or "unknown"] += 1
-        else:
-            try:
-                path = self.store.path(medium["sha256"])
-            except MediaError:
-                self.written.licences_withheld["(not in the corpus)"] += 1
-        size = path.stat().st_size if path else 0
-        if path and size <= self.policy.embed_bytes:
-            self.written.media[EMBEDDED] += 1
-            return EMBEDDED, path, size
-        if path:
-            where = f"media/{medium['sha256'][:2]}/{with_suffix(path)}"
-            link(path, self.folder / where)
-        self.written.media["beside" if path else WITHHELD] += 1
-        return where, None, 0
-
-
-def with_suffix(path: Path) -> str:
-    """A stored medium's name with the suffix that its bytes call for."""
-    kind = filetype.guess(path)
-    return path.name + (f".{kind.extension}" if kind else "")
-
-
-def link(stored: Path, target: Path) -> None:
-    """Put a stored file at `target`, as a hard link where the file system allows."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not target.exists():
-        try:
-            os.link(stored, target)
-        except OSError:
-            shutil.copyfile(stored, target)
-
-
-def _row_groups(batches: Iterator[pa.RecordBatch], media: _Media) -> Iterator[pa.Table]:
-    """The rows with their media, cut by rows and bytes alone, whatever batches they come in."""
+def _row_groups(batches: Iterator[pa.RecordBatch], placer: MediaPlacer) -> Iterator[pa.Table]:
+    """The rows with their media in row groups, whose sizes follow from rows and bytes alone, not from the batches."""
     schema = features().arrow_schema
     held: list[pa.RecordBatch] = []
     placed: list[list[tuple[str, str, Path | None]]] = []
     size = 0
     for batch in batches:
-        told = zip(batch["media"].to_pylist(), batch["licence"].to_pylist(), strict=True)
+        media = zip(batch["media"].to_pylist(), batch["licence"].to_pylist(), strict=True)
         start = 0
-        for i, (row, licence) in enumerate(told):
-            places = [(medium["kind"], *media.place(medium, licence)) for medium in row or []]
+        for i, (row, licence) in enumerate(media):
+            places = [(medium["kind"], *placer.place(medium, licence)) for medium in row or []]
             more = sum(bytes_ for *_, bytes_ in places)
             if placed and (len(placed) >= GROUP_ROWS or size + more > GROUP_BYTES):
-                yield _table([*held, batch.slice(start, i - start)], placed, schema)
+                yield _build_group([*held, batch.slice(start, i - start)], placed, schema)
                 held, placed, size, start = [], [], 0, i
             placed.append([(kind, where, path) for kind, where, path, _ in places])
             size += more
         held.append(batch.slice(start))
     if placed:
-        yield _table(held, placed, schema)
+        yield _build_group(held, placed, schema)
 
 
-def _table(held: list[pa.RecordBatch], placed: list[list[tuple[str, str, Path | None]]], schema: pa.Schema) -> pa.Table:
+def _build_group(
+    held: list[pa.RecordBatch], placed: list[list[tuple[str, str, Path | None]]], schema: pa.Schema
+) -> pa.Table:
     rows = pa.Table.from_batches(held)
     made: dict[str, list[Any]] = {"media_at": [[where for _, where, _ in row] for row in placed]}
     for kind in ("image", "video"):
         made[f"{kind}s"] = [
-            [{"bytes": path.read_bytes(), "path": with_suffix(path)} for k, _, path in row if k == kind and path]
+            [{"bytes": path.read_bytes(), "path": name_with_suffix(path)} for k, _, path in row if k == kind and path]
             for row in placed
         ]
     columns = [pa.array(made[f.name], f.type) if f.name in made else rows[f.name].cast(f.type) for f in schema]
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-class _Shards:
-    """Parquet files of one source, each of up to SHARD_BYTES; their names tell how many there are."""
+class _ShardWriter:
+    """Parquet files of one source, each of up to SHARD_BYTES; their names end in number and count."""
 
-    def __init__(self, place: Path, stem: str) -> None:
-        self._place, self._stem = place, stem
+    def __init__(self, folder: Path, stem: str) -> None:
+        self._folder, self._stem = folder, stem
         self._paths: list[Path] = []
         self._writer: pq.ParquetWriter | None = None
         self._size = 0
@@ -214,7 +140,7 @@ class _Shards:
     def write(self, table: pa.Table) -> None:
         if self._writer is None or self._size + table.nbytes > SHARD_BYTES:
             self._finish()
-            self._paths.append(self._place / f".{self._stem}-{len(self._paths):05d}")
+            self._paths.append(self._folder / f".{self._stem}-{len(self._paths):05d}")
             self._writer = pq.ParquetWriter(
                 self._paths[-1], table.schema, compression="zstd", write_page_index=True,
                 use_content_defined_chunking=True,  # a new version's shards share most chunks with the old one's
@@ -236,11 +162,13 @@ class _Shards:
         return names
 
 
-def frozen_rows(table: pa.Table) -> pa.RecordBatch:
-    """Published rows (without their media) as frozen rows again. Raises OneThinkerError for other columns."""
+def to_frozen_rows(table: pa.Table) -> pa.RecordBatch:
+    """Published rows (without their media) as frozen rows again. Raises OneThinkerError if a column is missing."""
     schema = row_format.schema()
     missing = [name for name in schema.names if name not in table.column_names]
     if missing:
-        raise OneThinkerError(f"the published rows have no column {', '.join(missing)}: not a publication of ours")
+        raise OneThinkerError(
+            f"the published rows have no column {', '.join(missing)}: not a publication of onethinker"
+        )
     columns = [table[column.name].combine_chunks().cast(column.type) for column in schema]
     return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -1,8 +1,7 @@
-"""Publishing: a snapshot written as a dataset repository, looked through for secrets, and uploaded as one commit.
+"""Publish a snapshot: write it as a dataset repository, scan that for secrets, and upload it as one commit.
 
-The folder is built first and whole, under the corpus's `cache/`, and goes away once it is up. Large files go up by
-their content before the commit names them, so an upload that broke goes on with the files that are not there yet; the
-commit is one, and the tag comes after it.
+The folder is built whole under the corpus's `cache/`, and removed after the upload. Large files are uploaded by content
+before the commit names them, so an interrupted upload resumes with the missing files; the tag follows the commit.
 """
 
 import json
@@ -15,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from corpus.errors import OneThinkerError, UsageError
 from corpus.hub import provenance
-from corpus.hub.card import card
-from corpus.hub.croissant import croissant
-from corpus.hub.layout import LAYOUT, Policy, write_rows
+from corpus.hub.card import render_card
+from corpus.hub.croissant import describe_croissant
+from corpus.hub.layout import LAYOUT, write_rows
+from corpus.hub.media_policy import Policy
 from corpus.hub.remote import Remote
-from corpus.hub.scan import refuse
+from corpus.hub.scan import check_no_leaks
 from corpus.ids import digest
 from corpus.media import sha256_of
 
@@ -31,8 +31,8 @@ SNAPSHOT = "snapshot.json"
 
 
 @dataclass(frozen=True)
-class Published:
-    """What came of it: the folder of a dry run, or the commit and tag; `changed` is False where all was there."""
+class PublishResult:
+    """The folder of a dry run, or the commit and tag; `changed` is False if the version was published already."""
 
     snapshot: str
     repo: str
@@ -53,40 +53,40 @@ def publish(
     private: bool = False,
     policy: Policy | None = None,
     allow: Sequence[str] = (),
-) -> Published:
+) -> PublishResult:
     """Publish the snapshot `ref` as the Hub dataset `repo` (`user/name`), tagged `v` and its version.
 
-    With `dry_run`, a new or empty folder, only that folder is written. Text that holds one of `allow` is not taken
-    for a secret. Raises OneThinkerError where something must not be published, the Hub refuses, the connection breaks
-    (the same command goes on from there), or the tag is taken by other rows.
+    With `dry_run`, a new or empty folder, only that folder is written. Text that holds one of `allow` does not count
+    as a secret. Raises OneThinkerError if the scan finds a secret, the Hub refuses, the connection breaks (the same
+    command resumes), or the tag exists with other rows.
     """
-    _check(repo, dry_run)
+    _check_target(repo, dry_run)
     policy = policy or Policy()
     snapshot = corpus.snapshots.get(ref)
-    config = {"snapshot": snapshot.ref, "repo": repo, "dry_run": dry_run is not None, "policy": _told(policy)}
+    config = {"snapshot": snapshot.ref, "repo": repo, "dry_run": dry_run is not None, "policy": _as_json(policy)}
     if dry_run is not None:
         build(corpus, snapshot, repo, dry_run, policy, allow)
-        return _published(snapshot, repo, dry_run, folder=dry_run)
+        return _summarize(snapshot, repo, dry_run, folder=dry_run)
     remote = Remote(repo, f"v{snapshot.version}")
-    if there := remote.published(SNAPSHOT):
+    if there := remote.read_json(SNAPSHOT):
         if there["fingerprint"] != snapshot.fingerprint:
             raise OneThinkerError(
-                f"{repo} has a {remote.tag} already, with other rows ({there['name']}@{there['version']}, fingerprint "
-                f"{there['fingerprint'][:12]}…): a published version does not change; publish to another repository"
+                f"{repo} has {remote.tag} already, with other rows ({there['name']}@{there['version']}, fingerprint "
+                f"{there['fingerprint'][:12]}…): a published version never changes; publish to another repository"
             )
-        return Published(snapshot.ref, repo, remote.tag, 0, 0, commit=remote.commit(), changed=False)
+        return PublishResult(snapshot.ref, repo, remote.tag, 0, 0, commit=remote.get_commit(), changed=False)
     with corpus.run("publish", config) as run:
         folder = corpus.root / "cache" / f"publish-{snapshot.ref}-{_key(snapshot, repo, policy)}"
-        if not folder.exists():  # one that a broken upload left is whole: it was moved into place
-            making = folder.with_name(folder.name + ".making")
-            shutil.rmtree(making, ignore_errors=True)
-            making.parent.mkdir(exist_ok=True)
-            build(corpus, snapshot, repo, making, policy, allow)
-            making.rename(folder)
+        if not folder.exists():  # an interrupted upload leaves a whole one: it was moved into place
+            draft = folder.with_name(folder.name + ".making")
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.parent.mkdir(exist_ok=True)
+            build(corpus, snapshot, repo, draft, policy, allow)
+            draft.rename(folder)
         else:
-            refuse(folder, allow)
+            check_no_leaks(folder, allow)
         commit = remote.upload(folder, f"{snapshot.ref}: {snapshot.rows:,} rows", private=private)
-        done = _published(snapshot, repo, folder, commit=commit)
+        done = _summarize(snapshot, repo, folder, commit=commit)
         run.counts.update(rows=snapshot.rows, files=done.files, bytes=done.bytes)
         shutil.rmtree(folder)
     return done
@@ -95,11 +95,11 @@ def publish(
 def build(
     corpus: "Corpus", snapshot: "Snapshot", repo: str, folder: Path, policy: Policy, allow: Sequence[str] = ()
 ) -> None:
-    """Write the whole repository into `folder`, or nothing: what must not leave the house is refused."""
+    """Write the whole repository into `folder`, or nothing. Raises OneThinkerError if the scan finds a secret."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         _build(corpus, snapshot, repo, folder, policy)
-        refuse(folder, allow)
+        check_no_leaks(folder, allow)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -111,10 +111,10 @@ def _build(corpus: "Corpus", snapshot: "Snapshot", repo: str, folder: Path, poli
         [snapshot.name, snapshot.version],
     ).to_arrow_table()
     run_id, code_version, created_at = (column[0].as_py() for column in row.columns)
-    written = write_rows(snapshot, folder, policy)
+    row_files = write_rows(snapshot, folder, policy)
     provenance.write(corpus, snapshot, folder, run_id)
     (folder / "recipe.yaml").write_text(snapshot.recipe, encoding="utf-8")
-    told: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "layout": LAYOUT,
         "name": snapshot.name,
         "version": snapshot.version,
@@ -127,26 +127,28 @@ def _build(corpus: "Corpus", snapshot: "Snapshot", repo: str, folder: Path, poli
         "run_id": run_id,
         "created_at": created_at.astimezone(UTC).isoformat(),
     }
-    (folder / "README.md").write_text(card(folder, told, written.files, repo), encoding="utf-8")
+    (folder / "README.md").write_text(render_card(folder, metadata, row_files, repo), encoding="utf-8")
     licences = corpus.sql(
         "select distinct coalesce(licence, 'not stated') from samples join snapshot_rows using (sample_id) "
         "where name = ? and version = ?",
         [snapshot.name, snapshot.version],
     ).fetchall()
-    _write_json(folder / "croissant.json", croissant(told, written.files, repo, [name for (name,) in licences]))
+    _write_json(
+        folder / "croissant.json", describe_croissant(metadata, row_files, repo, [name for (name,) in licences])
+    )
     files = {
         str(path.relative_to(folder)): {"sha256": sha256_of(path), "bytes": path.stat().st_size}
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-    _write_json(folder / SNAPSHOT, {**told, "files": files})
+    _write_json(folder / SNAPSHOT, {**metadata, "files": files})
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _check(repo: str, dry_run: Path | None) -> None:
+def _check_target(repo: str, dry_run: Path | None) -> None:
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils._validators import validate_repo_id
 
@@ -155,19 +157,19 @@ def _check(repo: str, dry_run: Path | None) -> None:
     except HFValidationError as error:
         raise UsageError(f"'{repo}' cannot name a Hub dataset: {error}") from error
     if "/" not in repo:
-        raise UsageError(f"'{repo}' names no owner: say user/{repo}")
+        raise UsageError(f"'{repo}' names no owner: use user/{repo}")
     if dry_run is not None and dry_run.exists() and (not dry_run.is_dir() or any(dry_run.iterdir())):
         raise OneThinkerError(f"{dry_run} is not an empty folder; name another, or empty it first")
 
 
-def _told(policy: Policy) -> dict[str, Any]:
+def _as_json(policy: Policy) -> dict[str, Any]:
     return {**asdict(policy), "withheld_licences": sorted(policy.withheld_licences)}
 
 
 def _key(snapshot: "Snapshot", repo: str, policy: Policy) -> str:
-    return digest(snapshot.fingerprint, repo, _told(policy), LAYOUT)[:12]
+    return digest(snapshot.fingerprint, repo, _as_json(policy), LAYOUT)[:12]
 
 
-def _published(snapshot: "Snapshot", repo: str, built: Path, **more: Any) -> Published:
+def _summarize(snapshot: "Snapshot", repo: str, built: Path, **more: Any) -> PublishResult:
     sizes = [path.stat().st_size for path in built.rglob("*") if path.is_file()]
-    return Published(snapshot.ref, repo, f"v{snapshot.version}", len(sizes), sum(sizes), **more)
+    return PublishResult(snapshot.ref, repo, f"v{snapshot.version}", len(sizes), sum(sizes), **more)

@@ -1,4 +1,4 @@
-"""Pulling: a published snapshot becomes a corpus again, with its ids, traces, verdicts, media and fingerprint."""
+"""Pull a published snapshot into a corpus, with its ids, traces, verdicts, media and fingerprint."""
 
 import json
 import re
@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from corpus.errors import OneThinkerError, UsageError
 from corpus.hub import provenance
-from corpus.hub.layout import LAYOUT, features, frozen_rows
+from corpus.hub.layout import LAYOUT, features, to_frozen_rows
+from corpus.hub.media_policy import EMBEDDED, WITHHELD
 from corpus.hub.publish import SNAPSHOT
 from corpus.hub.remote import Remote
 from corpus.media import MediaError, MediaStore, sha256_of
@@ -32,25 +33,24 @@ _ROWS_WITH_MEDIA = 64
 def pull(corpus: "Corpus", source: str) -> "Snapshot":
     """Bring a publication into `corpus`: `user/repo@V` from the Hub, or the folder of a dry run.
 
-    Pulling twice adds nothing. Media that the publication withholds stay away: their samples name them all the same.
-    Raises OneThinkerError where it is not there, is no publication of ours, a file is not as it was published, or the
-    rows' fingerprint differs.
+    Pulling twice adds nothing. Withheld media stay away; their samples name them all the same. Raises OneThinkerError
+    if the publication does not exist, is not onethinker's, a file has changed, or the rows' fingerprint differs.
     """
     folder = Path(source).expanduser()
     if not (folder.is_dir() and (folder / SNAPSHOT).is_file()):
-        folder = _fetched(source)
-    told = _told(folder)
-    ref = f"{told['name']}@{told['version']}"
+        folder = _download(source)
+    metadata = _read_metadata(folder)
+    ref = f"{metadata['name']}@{metadata['version']}"
     known = {snapshot.ref: snapshot for snapshot in corpus.snapshots.list()}.get(ref)
-    if known and known.fingerprint == told["fingerprint"]:
+    if known and known.fingerprint == metadata["fingerprint"]:
         return known
-    _check_files(folder, told)
-    with corpus.run("pull", {"source": source, "snapshot": ref, "fingerprint": told["fingerprint"]}) as run:
-        _bring_media(folder, MediaStore(str(corpus.root / "media")), told["rows"], run)
-        _bring_tables(folder, run)
+    _check_files(folder, metadata)
+    with corpus.run("pull", {"source": source, "snapshot": ref, "fingerprint": metadata["fingerprint"]}) as run:
+        _add_media(folder, MediaStore(str(corpus.root / "media")), metadata["rows"], run)
+        _add_rows(folder, run)
         snapshot = corpus.snapshots.install(
-            _rows(folder),
-            told=told,
+            _read_rows(folder),
+            metadata=metadata,
             recipe=(folder / "recipe.yaml").read_text(encoding="utf-8"),
             run=run,
             drops=provenance.read("drops", folder),
@@ -59,48 +59,48 @@ def pull(corpus: "Corpus", source: str) -> "Snapshot":
     return snapshot
 
 
-def _fetched(source: str) -> Path:
+def _download(source: str) -> Path:
     repo, at, version = source.partition("@")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
-        raise UsageError(f"'{source}' names neither a Hub dataset (user/repo@V) nor the folder of a publication")
+        raise UsageError(f"'{source}' is neither a Hub dataset (user/repo@V) nor the folder of a publication")
     if not at or not re.fullmatch(r"v?\d+", version):
-        raise UsageError(f"'{source}' names no version: say {repo}@1")
+        raise UsageError(f"'{source}' names no version: use {repo}@1")
     return Remote(repo, f"v{version.lstrip('v')}").download()
 
 
-def _told(folder: Path) -> dict[str, Any]:
+def _read_metadata(folder: Path) -> dict[str, Any]:
     try:
-        told: dict[str, Any] = json.loads((folder / SNAPSHOT).read_text(encoding="utf-8"))
+        metadata: dict[str, Any] = json.loads((folder / SNAPSHOT).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise OneThinkerError(f"no readable {SNAPSHOT} there: not a publication of ours ({error})") from error
-    if told.get("layout", 0) > LAYOUT:
+        raise OneThinkerError(f"no readable {SNAPSHOT}: not a publication of onethinker ({error})") from error
+    if metadata.get("layout", 0) > LAYOUT:
         raise OneThinkerError(
-            f"it was published in layout {told['layout']}, this version reads up to {LAYOUT}; upgrade onethinker"
+            f"it was published in layout {metadata['layout']}, this version reads up to {LAYOUT}; upgrade onethinker"
         )
-    return told
+    return metadata
 
 
-def _check_files(folder: Path, told: dict[str, Any]) -> None:
-    for name, file in told["files"].items():
+def _check_files(folder: Path, metadata: dict[str, Any]) -> None:
+    for name, file in metadata["files"].items():
         path = folder / name
         if not path.is_file():
             raise OneThinkerError(f"{name} is missing from the publication")
         if name.endswith(".parquet") and sha256_of(path) != file["sha256"]:
-            raise OneThinkerError(f"{name} is not as it was published (its SHA-256 differs)")
+            raise OneThinkerError(f"{name} has changed since it was published (its SHA-256 differs)")
 
 
-def _shards(folder: Path) -> list[Path]:
+def _list_shards(folder: Path) -> list[Path]:
     return sorted((folder / "data").glob("*/*/*.parquet"))
 
 
-def _bring_media(folder: Path, store: MediaStore, rows: int, run: "Run") -> None:
-    """Put every medium of the publication into the store, each checked against the SHA-256 that its row names."""
-    with progress("media", rows) as bar, tempfile.TemporaryDirectory() as aside:
-        for shard in _shards(folder):
+def _add_media(folder: Path, store: MediaStore, rows: int, run: "Run") -> None:
+    """Put every medium of the publication into the store, checked against the SHA-256 that its row names."""
+    with progress("media", rows) as bar, tempfile.TemporaryDirectory() as scratch:
+        for shard in _list_shards(folder):
             columns = ["images", "videos", "media", "media_at"]
             for batch in pq.ParquetFile(shard).iter_batches(_ROWS_WITH_MEDIA, columns=columns):
                 for row in batch.to_pylist():
-                    for medium, path in _media(row, folder, Path(aside)):
+                    for medium, path in _find_media(row, folder, Path(scratch)):
                         if path is None:
                             run.counts["media withheld"] += 1
                         elif medium["sha256"] not in store:
@@ -109,13 +109,13 @@ def _bring_media(folder: Path, store: MediaStore, rows: int, run: "Run") -> None
                 bar.advance(len(batch))
 
 
-def _media(row: dict[str, Any], folder: Path, aside: Path) -> Iterator[tuple[dict[str, Any], Path | None]]:
+def _find_media(row: dict[str, Any], folder: Path, scratch: Path) -> Iterator[tuple[dict[str, Any], Path | None]]:
     embedded = {kind: iter(row[f"{kind}s"] or []) for kind in ("image", "video")}
     for medium, where in zip(row["media"] or [], row["media_at"] or [], strict=True):
-        if where == "withheld":
+        if where == WITHHELD:
             yield medium, None
-        elif where == "embedded":
-            path = aside / "medium"
+        elif where == EMBEDDED:
+            path = scratch / "medium"
             path.write_bytes(next(embedded[medium["kind"]])["bytes"])
             yield medium, path
         else:
@@ -127,24 +127,24 @@ def _keep(store: MediaStore, path: Path, sha256: str, shard: Path) -> None:
     try:
         store.keep(path, sha256)
     except (MediaError, OSError) as error:
-        raise OneThinkerError(f"a medium of {shard.name} is not as its row says: {error}") from error
+        raise OneThinkerError(f"a medium of {shard.name} does not match its row: {error}") from error
 
 
-def _rows(folder: Path, rows: int = row_format.ROWS_PER_GROUP) -> Iterator[pa.RecordBatch]:
-    """The published rows, in the order they were frozen in, as frozen rows."""
+def _read_rows(folder: Path, rows: int = row_format.ROWS_PER_GROUP) -> Iterator[pa.RecordBatch]:
+    """The published rows as frozen rows, in their frozen order."""
     columns = [name for name in features() if name not in ("images", "videos", "media_at")]
     named = ", ".join(f'"{name}"' for name in columns)
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
-        files = [str(path) for path in _shards(folder)]
+        files = [str(path) for path in _list_shards(folder)]
         found = connection.execute(f"select {named} from read_parquet(?) order by position", [files])
         for batch in found.to_arrow_reader(rows):
-            yield frozen_rows(pa.Table.from_batches([batch]))
+            yield to_frozen_rows(pa.Table.from_batches([batch]))
 
 
-def _bring_tables(folder: Path, run: "Run") -> None:
+def _add_rows(folder: Path, run: "Run") -> None:
     with run.transaction("pull") as tx:
-        for batch in _rows(folder, _ROWS_AT_ONCE):
+        for batch in _read_rows(folder, _ROWS_AT_ONCE):
             for table in ("samples", "traces", "verdicts"):
                 run.counts[table] += tx.append(table, row_format.rows_of(table, batch))
         run.counts["verdicts"] += tx.append("verdicts", provenance.read("verdicts", folder))

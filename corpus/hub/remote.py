@@ -1,6 +1,6 @@
-"""One dataset repository on the Hub, through huggingface_hub: what is there, one commit up, one revision down.
+"""One dataset repository on the Hub, through huggingface_hub: read a file, upload one commit, download one revision.
 
-The Hub and the token are huggingface_hub's own affair (HF_ENDPOINT, HF_TOKEN, `hf auth login`).
+huggingface_hub finds the Hub and the token itself (HF_ENDPOINT, HF_TOKEN, `hf auth login`).
 """
 
 import json
@@ -21,7 +21,7 @@ from huggingface_hub.errors import (
 
 from corpus.errors import OneThinkerError, near
 
-# What a publication writes and may therefore remove; anything else in the repository is left alone.
+# What a publication writes and may therefore remove; other files in the repository stay.
 OURS = ("README.md", "croissant.json", "snapshot.json", "recipe.yaml", "data/", "media/", "provenance/")
 
 
@@ -32,9 +32,9 @@ class Remote:
         self.repo, self.tag = repo, tag
         self._api = HfApi()
 
-    def published(self, name: str) -> dict[str, Any] | None:
-        """The JSON file `name` as it is at the tag; None where the repository, the tag or the file is not there."""
-        with _told(self.repo):
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """The JSON file `name` at the tag; None if the repository, the tag or the file does not exist."""
+        with _translate_errors(self.repo):
             try:
                 path = self._api.hf_hub_download(self.repo, name, repo_type="dataset", revision=self.tag)
             except LocalEntryNotFoundError:  # the Hub was not reached
@@ -44,18 +44,18 @@ class Remote:
         found: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
         return found
 
-    def commit(self) -> str | None:
+    def get_commit(self) -> str | None:
         """The commit that the tag names."""
-        with _told(self.repo):
+        with _translate_errors(self.repo):
             return self._api.dataset_info(self.repo, revision=self.tag).sha
 
     def upload(self, folder: Path, message: str, *, private: bool) -> str:
-        """Make the repository hold what `folder` holds, in one commit, and tag it; returns the commit.
+        """Make the repository hold the files of `folder`, in one commit, and tag it; returns the commit.
 
-        Files that are there already, by content, are not sent again. Files of an earlier version that this one does
-        not have are removed, others left alone.
+        Files that the Hub has by content are not sent again. Files of an earlier version that this one lacks are
+        removed, others stay.
         """
-        with _told(self.repo):
+        with _translate_errors(self.repo):
             self._api.create_repo(self.repo, repo_type="dataset", private=private, exist_ok=True)
             paths = {str(p.relative_to(folder)): p for p in sorted(folder.rglob("*")) if p.is_file()}
             there = self._api.list_repo_files(self.repo, repo_type="dataset")
@@ -67,8 +67,8 @@ class Remote:
         return commit.oid
 
     def download(self, target: Path | None = None) -> Path:
-        """Fetch the whole revision; what is there already, in the cache or `target`, is not fetched again."""
-        with _told(self.repo):
+        """Download the whole revision; files that the cache or `target` holds are not downloaded again."""
+        with _translate_errors(self.repo):
             try:
                 return Path(
                     self._api.snapshot_download(self.repo, repo_type="dataset", revision=self.tag, local_dir=target)
@@ -79,8 +79,8 @@ class Remote:
 
 
 @contextmanager
-def _told(repo: str) -> Iterator[None]:
-    """Turn the Hub's errors, and a connection's, into ours."""
+def _translate_errors(repo: str) -> Iterator[None]:
+    """Raise the Hub's and the connection's errors as OneThinkerError, with what to do next."""
     import httpx2
 
     try:
@@ -90,9 +90,9 @@ def _told(repo: str) -> Iterator[None]:
             f"the Hub shows no dataset '{repo}': a wrong name, or a private one and HF_TOKEN is not set"
         ) from error
     except LocalEntryNotFoundError as error:
-        raise OneThinkerError(f"the Hub cannot be reached ({_cause(error)})") from error
+        raise OneThinkerError(f"the Hub cannot be reached ({_root_cause(error)})") from error
     except LocalTokenNotFoundError as error:
-        raise OneThinkerError("the Hub asks who you are: set HF_TOKEN, or log in with `hf auth login`") from error
+        raise OneThinkerError("the Hub wants a token: set HF_TOKEN, or log in with `hf auth login`") from error
     except HfHubHTTPError as error:
         status = error.response.status_code
         if status in (401, 403):
@@ -102,13 +102,13 @@ def _told(repo: str) -> Iterator[None]:
         raise OneThinkerError(f"the Hub answered {status} for {repo}: {error.server_message or error}") from error
     except (httpx2.HTTPError, RuntimeError, OSError) as error:
         if isinstance(error, OSError) and error.filename is not None:
-            raise  # a file of ours, not the line
+            raise  # a local file, not the connection
         raise OneThinkerError(
-            f"the connection to the Hub broke ({_cause(error)}); the same command goes on from there"
+            f"the connection to the Hub broke ({_root_cause(error)}); the same command resumes the transfer"
         ) from error
 
 
-def _cause(error: BaseException) -> str:
+def _root_cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return f"{type(error).__name__}: {error}".strip().rstrip(":")

@@ -1,11 +1,10 @@
-"""A snapshot as a `datasets.Dataset`: chat messages with their images and videos, memory-mapped, decoded when read.
+"""Frozen rows as a `datasets.Dataset`: chat messages with their images and videos, memory-mapped, decoded when read.
 
-The Arrow file behind it is made when the snapshot is, and kept under `cache/` in the corpus. It can be deleted at any
-time: the next `dataset()` makes it again, which takes some seconds for 100k rows and more.
+The Arrow file behind it is a cache: see `Snapshot.dataset`.
 """
 
-import contextlib
 import os
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +18,6 @@ from corpus.ids import digest
 
 if TYPE_CHECKING:
     import datasets
-
-    from corpus.snapshots import Snapshot
 
 LAYOUT = 3  # of the columns below; raise it when they change, so that an old cache is not taken for a new one
 _KEPT: dict[str, pa.DataType] = {
@@ -38,7 +35,7 @@ _KEPT: dict[str, pa.DataType] = {
     "accuracy": pa.float64(),
     "options": pa.list_(pa.string()),
 }
-COLUMNS = [*_KEPT, "response", "media"]  # of a frozen row, that chat rows are made of
+COLUMNS = [*_KEPT, "response", "media"]  # of a frozen row: what a chat row is made of
 SCHEMA = pa.schema(
     {
         "messages": pa.list_(MESSAGE),
@@ -50,72 +47,59 @@ SCHEMA = pa.schema(
 
 
 def features(*, decode: bool = True) -> "datasets.Features":
-    """The columns that `dataset()` and `stream()` give: those of SCHEMA.
+    """The columns of `Snapshot.dataset()` and `Snapshot.stream()`: those of SCHEMA.
 
     `messages` (role, content parts; see corpus.chat; the response is the last), `images` (decoded to PIL when read, or
-    with `decode=False` structs of `bytes` and `path`), `videos` (paths of the corpus's media: decoding is the
-    trainer's, who knows the frame rate it wants), and columns of the frozen row itself.
+    with `decode=False` structs of `bytes` and `path`), `videos` (paths of the corpus's media: the trainer decodes them
+    at its own frame rate), and columns of the frozen row itself.
     """
     import datasets
 
-    from corpus.snapshots.image_feature import Picture
+    from corpus.snapshots.image_feature import CachedImage
 
     columns = datasets.Features.from_arrow_schema(SCHEMA)
-    columns["images"] = datasets.List(Picture(decode=decode))
+    columns["images"] = datasets.List(CachedImage(decode=decode))
     return columns
 
 
-def dataset(snapshot: "Snapshot", *, decode: bool = True) -> "datasets.Dataset":
-    """The rows of a snapshot, in order, as a map-style dataset over a memory-mapped Arrow file.
+def open_dataset(path: Path, *, decode: bool = True) -> "datasets.Dataset":
+    """The chat rows of the Arrow file at `path`, in order, as a memory-mapped map-style dataset.
 
-    Its columns are those of `features(decode=decode)`. Its fingerprint follows from the snapshot's, so what `datasets`
-    caches for one serves an equal one.
+    Its columns are those of `features(decode=decode)`. Its fingerprint follows from the file's name, which holds that
+    of the rows, so what `datasets` caches for one serves an equal one.
     """
     import datasets
     from datasets.table import MemoryMappedTable
 
-    path = _path(snapshot)
-    if not path.exists():
-        _write(snapshot, path)
     table = MemoryMappedTable.from_file(str(path))
     info = datasets.DatasetInfo(features=features(decode=decode))
     return datasets.Dataset(table, info=info, fingerprint=digest(path.stem, decode)[:16])
 
 
-def prepare(snapshot: "Snapshot") -> None:
-    """Make the file that `dataset()` reads, so that its first row comes at once; a full disk leaves that to it."""
-    with contextlib.suppress(OSError):
-        _write(snapshot, _path(snapshot))
-
-
-def _path(snapshot: "Snapshot") -> Path:
-    key = digest(snapshot.fingerprint, str(snapshot.media_root), LAYOUT)
-    return snapshot.folder.parent.parent / "cache" / f"{snapshot.ref}-{key}.arrow"
-
-
-def _write(snapshot: "Snapshot", path: Path) -> None:
+def write_dataset(batches: Iterable[pa.RecordBatch], media_root: str, path: Path) -> None:
+    """Write frozen rows (their COLUMNS) as chat rows into the Arrow file at `path`, or nothing."""
     path.parent.mkdir(exist_ok=True)
-    making = path.with_suffix(f".{os.getpid()}.making")
+    draft = path.with_suffix(f".{os.getpid()}.making")
     try:
-        chats = (chat_rows(batch, str(snapshot.media_root)) for batch in snapshot.batches(COLUMNS))
+        chats = (chat_rows(batch, media_root) for batch in batches)
         with (
-            ThreadPoolExecutor(1) as ahead,  # reads and converts the next batch while this one is written
-            pa.OSFile(str(making), "wb") as file,
+            ThreadPoolExecutor(1) as executor,  # reads and converts the next batch while this one is written
+            pa.OSFile(str(draft), "wb") as file,
             pa.ipc.new_stream(file, SCHEMA) as writer,
         ):
-            coming = ahead.submit(next, chats, None)
-            while (batch := coming.result()) is not None:
-                coming = ahead.submit(next, chats, None)
+            following = executor.submit(next, chats, None)
+            while (batch := following.result()) is not None:
+                following = executor.submit(next, chats, None)
                 writer.write_batch(batch)
-        making.replace(path)
+        draft.replace(path)
     finally:
-        making.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
 
 
 def chat_rows(batch: pa.RecordBatch, media_root: str) -> pa.RecordBatch:
     """Frozen rows (their COLUMNS) in the columns of SCHEMA.
 
-    Media are named, not opened: one that is missing raises FileNotFoundError, with its path, when it is decoded.
+    Media are named, not opened: decoding a missing one raises FileNotFoundError with its path.
     """
     media = batch["media"]
     flat, row_of = media.flatten(), pc.list_parent_indices(media)

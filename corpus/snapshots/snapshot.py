@@ -1,6 +1,7 @@
-"""One dataset version: its frozen files, what they hold, whether they still do, and the ways to read them."""
+"""One dataset version: its frozen files, what they hold, whether they are intact, and the ways to read them."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from corpus.ids import digest
 from corpus.media import sha256_of
+from corpus.notebook import html_table
+from corpus.snapshots.dataset import COLUMNS, LAYOUT, open_dataset, write_dataset
 from corpus.snapshots.row_format import ROWS_PER_GROUP, fingerprint
+from corpus.snapshots.streaming import stream
 
 if TYPE_CHECKING:
     import datasets
@@ -47,7 +52,7 @@ class Snapshot:
             yield from pq.ParquetFile(path).iter_batches(rows, columns=columns)
 
     def damage(self) -> list[str]:
-        """What is wrong with the frozen files, a line each; empty when every byte is as it was made."""
+        """What differs from the files as they were frozen, a line each; empty if every byte is the same."""
         found = []
         for file in self.manifest["files"]:
             path = self.folder / file["path"]
@@ -58,25 +63,44 @@ class Snapshot:
                     f"{self.ref}: {file['path']} has changed (SHA-256 {now[:12]}…, made as {file['sha256'][:12]}…)"
                 )
         if not found and (now := fingerprint(self.batches())) != self.fingerprint:
-            found.append(f"{self.ref}: the rows' fingerprint is {now[:12]}…, the catalog says {self.fingerprint[:12]}…")
+            found.append(f"{self.ref}: the rows' fingerprint is {now[:12]}…, the catalog has {self.fingerprint[:12]}…")
         return found
 
     def dataset(self, *, decode: bool = True) -> "datasets.Dataset":
-        """A memory-mapped `datasets.Dataset` of chat messages with `images` and `videos`: see `dataset.py`.
+        """A memory-mapped `datasets.Dataset` of chat messages with `images` and `videos`: see `features`.
 
-        With `decode=False` images stay paths. (`cast_column` does that too, and writes all rows anew for it.)
+        With `decode=False` images stay paths. (`cast_column` does that too, and rewrites all rows for it.) The Arrow
+        file behind it is under `cache/` in the corpus; it may be deleted at any time, and this method writes it again,
+        which takes some seconds for 100k rows.
         """
-        from corpus.snapshots.dataset import dataset
+        if not self._cache.exists():
+            write_dataset(self.batches(COLUMNS), str(self.media_root), self._cache)
+        return open_dataset(self._cache, decode=decode)
 
-        return dataset(self, decode=decode)
+    def write_cache(self) -> None:
+        """Write the file that `dataset()` reads, so that its first row comes at once; a full disk is no error here."""
+        with suppress(OSError):
+            write_dataset(self.batches(COLUMNS), str(self.media_root), self._cache)
 
     def stream(
         self, shard: tuple[int, int] = (0, 1), *, epoch: int = 0, seed: int | None = None
     ) -> "datasets.IterableDataset":
-        """The same rows as a `datasets.IterableDataset`, read from the frozen Parquet as it goes: see `streaming.py`.
+        """The same rows as a `datasets.IterableDataset`, read from Parquet: see `corpus.snapshots.streaming`.
 
         `shard=(i, n)` is the i-th of n ranks; without `seed` the order is the snapshot's own.
         """
-        from corpus.snapshots.streaming import stream
+        files = tuple(map(str, self.files))
+        return stream(files, self.rows, str(self.media_root), shard, epoch=epoch, seed=seed)
 
-        return stream(self, shard, epoch=epoch, seed=seed)
+    @property
+    def _cache(self) -> Path:
+        key = digest(self.fingerprint, str(self.media_root), LAYOUT)
+        return self.folder.parent.parent / "cache" / f"{self.ref}-{key}.arrow"
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count:,} {task}" for task, count in sorted(self.counts.items()))
+        return f"Snapshot('{self.ref}': {self.rows:,} rows: {counts}; fingerprint {self.fingerprint[:12]}…)"
+
+    def _repr_html_(self) -> str:
+        title = f"{self.ref}: {self.rows:,} rows, fingerprint {self.fingerprint[:12]}…"
+        return html_table(title, ("task", "rows"), sorted(self.counts.items()))

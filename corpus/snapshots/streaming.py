@@ -1,9 +1,9 @@
-"""A snapshot as a `datasets.IterableDataset`: read from the frozen Parquet as it goes, in a shuffled order that is
-the same on every machine, split over ranks and workers, and resumable at the very row.
+"""Frozen rows as a `datasets.IterableDataset`: read from Parquet in a shuffled order that is the same on every machine,
+split over ranks and workers, and resumable at the exact row.
 
-Rows are shuffled over *windows*: row groups in a random order, some at a time held in memory, their rows in a random
-order. So memory stays at one window however many rows there are, and a position in the epoch is two small numbers:
-`stream.state_dict()` holds them, `stream.load_state_dict(...)` goes on from there without the rows before.
+Rows are shuffled over *windows*: row groups in a random order, a few at a time in memory, their rows in a random order.
+So memory is bounded by one window, and a position in the epoch is two small numbers: `stream.state_dict()` holds them,
+and `stream.load_state_dict(...)` continues there without reading the rows before.
 """
 
 from collections.abc import Iterator
@@ -23,16 +23,14 @@ from corpus.snapshots.dataset import COLUMNS, chat_rows, features
 if TYPE_CHECKING:
     import datasets
 
-    from corpus.snapshots import Snapshot
-
 GROUPS_PER_WINDOW = 4  # of up to 4,096 rows: some tens of megabytes of text
-ROWS_AT_ONCE = 2048  # in an Arrow table: with 128 three quarters of the time went into putting tables together
-PIECES = 64  # at least so many for workers to share, where there are rows enough
+ROWS_AT_ONCE = 2048  # in an Arrow table: with 128, three quarters of the time is concatenating tables
+PIECES = 64  # at least so many for workers to share, if there are enough rows
 
 
 @dataclass(frozen=True)
 class _Window:
-    """Row groups, as (file, group) pairs, whose rows are mixed; `start` is the first one's place in the epoch."""
+    """Row groups, as (file, group) pairs, whose rows are shuffled together; `start` is the first row's position."""
 
     number: int
     groups: tuple[tuple[int, int], ...]
@@ -41,25 +39,27 @@ class _Window:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _EpochPlan:
     """One epoch of one rank."""
 
     files: tuple[str, ...]
     media_root: str
     rank: int
     ranks: int
-    order: tuple[int, int] | None  # seed and epoch; None: as frozen
-    parts: int  # that each window's rows of this rank are cut into
+    order: tuple[int, int] | None  # seed and epoch; None is the frozen order
+    parts: int  # into which this rank's rows of a window are split
 
 
 def stream(
-    snapshot: "Snapshot", shard: tuple[int, int] = (0, 1), *, epoch: int = 0, seed: int | None = None
+    files: tuple[str, ...], rows: int, media_root: str, shard: tuple[int, int], *, epoch: int, seed: int | None
 ) -> "datasets.IterableDataset":
-    """The rows of rank `shard[0]` of `shard[1]` in one epoch, with the columns of `Snapshot.dataset()`.
+    """The rows of rank `shard[0]` of `shard[1]` in one epoch of the Parquet `files`, which hold `rows` rows.
 
-    The ranks' rows are disjoint, make up the snapshot, and differ in number by one at most. With `seed` the order is
-    shuffled, by `seed` and `epoch` alone; without it rows come as they were frozen. A PyTorch DataLoader's workers
-    share a rank's rows. Raises UsageError for a shard that cannot be.
+    The columns are those of `Snapshot.dataset()`.
+
+    The ranks' rows are disjoint, make up the whole, and differ in number by one at most. With `seed` the order is
+    shuffled, by `seed` and `epoch` alone; without it rows come in their frozen order. A PyTorch DataLoader's workers
+    share a rank's rows. Raises UsageError for an impossible shard.
     """
     import datasets
     from datasets.iterable_dataset import ArrowExamplesIterable
@@ -68,16 +68,15 @@ def stream(
     if ranks < 1 or not 0 <= rank < ranks:
         raise UsageError(f"shard ({rank}, {ranks}) cannot be: the first of n is (0, n), the last (n - 1, n)")
     order = None if seed is None else (seed, epoch)
-    files = tuple(map(str, snapshot.files))
-    windows = _windows(files, order)
-    parts = max(1, min(ceil(PIECES / len(windows)), ceil(snapshot.rows / ranks / len(windows))))
-    plan = _Plan(files, str(snapshot.media_root), rank, ranks, order, parts)
+    windows = _plan_windows(files, order)
+    parts = max(1, min(ceil(PIECES / len(windows)), ceil(rows / ranks / len(windows))))
+    plan = _EpochPlan(files, media_root, rank, ranks, order, parts)
     pieces = [(window, part) for window in windows for part in range(parts)]
-    rows = ArrowExamplesIterable(_tables, {"plan": plan, "pieces": pieces})
-    return datasets.IterableDataset(rows, info=datasets.DatasetInfo(features=features()))
+    examples = ArrowExamplesIterable(_read_tables, {"plan": plan, "pieces": pieces})
+    return datasets.IterableDataset(examples, info=datasets.DatasetInfo(features=features()))
 
 
-def _windows(files: tuple[str, ...], order: tuple[int, int] | None) -> list[_Window]:
+def _plan_windows(files: tuple[str, ...], order: tuple[int, int] | None) -> list[_Window]:
     sizes = {
         (file, group): footer.row_group(group).num_rows
         for file, footer in enumerate(map(pq.read_metadata, files))
@@ -96,19 +95,19 @@ def _windows(files: tuple[str, ...], order: tuple[int, int] | None) -> list[_Win
     return windows
 
 
-def _tables(plan: _Plan, pieces: list[tuple[_Window, int]]) -> Iterator[tuple[str, pa.Table]]:
+def _read_tables(plan: _EpochPlan, pieces: list[tuple[_Window, int]]) -> Iterator[tuple[str, pa.Table]]:
     for window, part in pieces:
-        rows = np.array_split(_places(plan, window), plan.parts)[part]
+        rows = np.array_split(_positions(plan, window), plan.parts)[part]
         if not len(rows):
             continue
-        held = _read(plan.files, window.groups)
+        held = _read_window(plan.files, window.groups)
         for at in range(0, len(rows), ROWS_AT_ONCE):
             batch = held.take(pa.array(rows[at : at + ROWS_AT_ONCE]))
             yield f"{window.number}-{part}-{at}", pa.Table.from_batches([chat_rows(batch, plan.media_root)])
 
 
-def _places(plan: _Plan, window: _Window) -> NDArray[np.int64]:
-    """Where in the window this rank's rows lie, in the order of the epoch."""
+def _positions(plan: _EpochPlan, window: _Window) -> NDArray[np.int64]:
+    """The positions of this rank's rows in the window, int64, in the order of the epoch."""
     first = (plan.rank - window.start) % plan.ranks  # ranks take turns over the whole epoch, not in each window
     if plan.order is None:
         return np.arange(first, window.rows, plan.ranks)
@@ -117,7 +116,7 @@ def _places(plan: _Plan, window: _Window) -> NDArray[np.int64]:
 
 
 @lru_cache(maxsize=1)  # a window's pieces come one after the other
-def _read(files: tuple[str, ...], groups: tuple[tuple[int, int], ...]) -> pa.RecordBatch:
+def _read_window(files: tuple[str, ...], groups: tuple[tuple[int, int], ...]) -> pa.RecordBatch:
     tables = []
     for file, group in groups:
         with pq.ParquetFile(files[file]) as parquet:

@@ -1,13 +1,9 @@
-"""The versions of one corpus: frozen, installed from elsewhere, listed, found by name, deleted."""
+"""The versions of one corpus: freeze, install from elsewhere, list, get by name, delete."""
 
-import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -16,10 +12,10 @@ import pyarrow.parquet as pq
 
 from corpus.code_version import code_version
 from corpus.errors import OneThinkerError, UsageError, near
-from corpus.lake import Lake, Transaction
+from corpus.lake import Lake
 from corpus.notebook import html_table
 from corpus.runs import Run, record_run
-from corpus.snapshots.dataset import prepare
+from corpus.snapshots.commit import draft, register
 from corpus.snapshots.freeze import read_rows
 from corpus.snapshots.row_format import write_files
 from corpus.snapshots.snapshot import Snapshot
@@ -52,16 +48,16 @@ class Snapshots:
     def list(self) -> list[Snapshot]:
         """Every version, by name and number."""
         found = self._lake.sql("from snapshots order by name, version")
-        return [self._of(dict(zip(found.columns, row, strict=True))) for row in found.fetchall()]
+        return [self._load(dict(zip(found.columns, row, strict=True))) for row in found.fetchall()]
 
     def get(self, ref: str) -> Snapshot:
         """The snapshot that `name@version` names; without `@version` the newest of that name.
 
-        Raises OneThinkerError, with near names, where there is none, and UsageError for a version that is no number.
+        Raises OneThinkerError, with near names, if there is none, and UsageError if the version is not a number.
         """
         name, _, version = ref.partition("@")
         if version and not version.lstrip("v").isdigit():
-            raise UsageError(f"'{ref}' names no snapshot: after the @ comes a number, as in {name}@1")
+            raise UsageError(f"'{ref}' names no snapshot: a number follows the @, as in {name}@1")
         known = [s for s in self.list() if s.name == name]
         for snapshot in reversed(known):
             if not version or snapshot.version == int(version.lstrip("v")):
@@ -84,11 +80,9 @@ class Snapshots:
     ) -> Snapshot:
         """Write the picked (sample_id, trace_id) pairs, in their order, as the next version of `name`.
 
-        `drops` holds (sample_id, trace_id, reason) of what was not picked. Files first, in a folder of their own that
-        is moved into place; then the catalog rows, in one commit: killed at any moment, there is either no version or
-        a whole one. When the newest version of `name` has these very rows and this recipe, that one is returned and
-        nothing is written. Raises UsageError for an impossible name and OneThinkerError for no rows, or for a pair
-        without a verdict under `profile`.
+        `drops` holds (sample_id, trace_id, reason) of what was not picked. If the newest version of `name` has the
+        same rows and recipe, that one is returned and nothing is written. Raises UsageError for an invalid name and
+        OneThinkerError for no rows, or for a pair without a verdict under `profile`.
         """
         if not _NAME.fullmatch(name):
             raise UsageError(
@@ -100,60 +94,59 @@ class Snapshots:
         with run.transaction(f"freeze {name}") as tx:
             newest = tx.sql("select max(version) from lake.snapshots where name = ?", [name]).fetchone()
             version = 1 + (newest[0] or 0 if newest else 0)  # a deleted version keeps its number
-            with self._made(f"{name}@{version}") as making:
-                manifest = write_files(read_rows(tx, picks, profile, making.folder), profile, making.folder)
+            with draft(self._root, f"{name}@{version}") as made:
+                manifest = write_files(read_rows(tx, picks, profile, made.folder), profile, made.folder)
                 same = self._newest(name)
                 if same and (same.fingerprint, same.recipe) == (manifest["fingerprint"], recipe):
                     return same
                 lake_snapshot = tx.sql("select id from lake.current_snapshot()").fetchall()[0][0]
                 manifest |= {"name": name, "version": version, "parent": parent, "code_version": code_version()}
-                making.finish(manifest, recipe)
-            _register(tx, manifest, recipe, lake_snapshot, picks, drops)
-        return self._prepared(f"{name}@{version}")
+                made.finish(manifest, recipe)
+            register(tx, manifest, recipe, lake_snapshot, picks, drops)
+        return self._cache(f"{name}@{version}")
 
     def install(
         self,
         batches: Iterable[pa.RecordBatch],
         *,
-        told: dict[str, Any],
+        metadata: dict[str, Any],
         recipe: str,
         run: Run,
         drops: pa.Table,
     ) -> Snapshot:
-        """Write rows frozen elsewhere as the version that `told` says they are: a pulled dataset.
+        """Write rows frozen elsewhere, a pulled dataset, as the version that `metadata` names.
 
-        `told` holds name, version, profile, parent, fingerprint, code_version, run_id and created_at (ISO 8601). The
-        corpus must hold the rows' samples, traces and verdicts. Raises OneThinkerError where the rows' fingerprint is
-        not the one told, or the corpus has another version of that name and number.
+        `metadata` holds name, version, profile, parent, fingerprint, code_version, run_id and created_at (ISO 8601).
+        The corpus must hold the rows' samples, traces and verdicts. Raises OneThinkerError if the rows' fingerprint
+        differs from the one in `metadata`, or the corpus has another version of that name and number.
         """
-        ref = f"{told['name']}@{told['version']}"
-        with run.transaction(f"install {ref}") as tx, self._made(ref) as making:
-            manifest = write_files(batches, told["profile"], making.folder)
-            if manifest["fingerprint"] != told["fingerprint"]:
+        ref = f"{metadata['name']}@{metadata['version']}"
+        with run.transaction(f"install {ref}") as tx, draft(self._root, ref) as made:
+            manifest = write_files(batches, metadata["profile"], made.folder)
+            if manifest["fingerprint"] != metadata["fingerprint"]:
                 raise OneThinkerError(
                     f"{ref}: the rows' fingerprint is {manifest['fingerprint'][:12]}…, it was published as "
-                    f"{told['fingerprint'][:12]}…: they are not the rows that were frozen"
+                    f"{metadata['fingerprint'][:12]}…: they are not the rows that were frozen"
                 )
-            clash = tx.sql("select fingerprint from lake.snapshots where name = ? and version = ?",
-                           [told["name"], told["version"]]).fetchone()  # fmt: skip
-            if clash:
+            query = "select fingerprint from lake.snapshots where name = ? and version = ?"
+            if tx.sql(query, [metadata["name"], metadata["version"]]).fetchone():
                 raise OneThinkerError(f"this corpus has, or had, another {ref}; pull into a corpus of its own")
             lake_snapshot = tx.sql("select id from lake.current_snapshot()").fetchall()[0][0]
-            manifest |= {key: told[key] for key in ("name", "version", "parent", "code_version")}
-            making.finish(manifest, recipe)
+            manifest |= {key: metadata[key] for key in ("name", "version", "parent", "code_version")}
+            made.finish(manifest, recipe)
             picks = pa.concat_tables(
                 pa.table(pq.read_table(self._root / ref / file["path"], columns=["sample_id", "trace_id"]))
                 for file in manifest["files"]
             )
-            by = {"run_id": told["run_id"], "created_at": datetime.fromisoformat(told["created_at"])}
-            _register(tx, manifest, recipe, lake_snapshot, picks, drops, **by)
-        return self._prepared(ref)
+            provenance = {"run_id": metadata["run_id"], "created_at": datetime.fromisoformat(metadata["created_at"])}
+            register(tx, manifest, recipe, lake_snapshot, picks, drops, **provenance)
+        return self._cache(ref)
 
     def delete(self, ref: str) -> Snapshot:
-        """Forget a version and remove its frozen files; its number is not given again. Returns what it was.
+        """Delete a version and its frozen files; its number is not used again. Returns the deleted version.
 
-        The catalog is only added to: the run that deletes is what hides the version from the views `snapshots`,
-        `snapshot_rows` and `snapshot_drops`. Killed midway, the version is gone and `compact` removes its files.
+        The catalog only grows: the run of kind `delete` hides the version from the views `snapshots`, `snapshot_rows`
+        and `snapshot_drops`. After a kill midway the version is gone, and `compact` removes its files.
         """
         snapshot = self.get(ref)
         with record_run(self._lake, "delete", {"snapshot": snapshot.ref}):
@@ -163,7 +156,7 @@ class Snapshots:
         return snapshot
 
     def referrers(self, snapshot: Snapshot) -> Sequence[str]:
-        """What names a version: the versions made from it and the runs whose configuration holds it, a line each."""
+        """One line for each version made from `snapshot` and each run whose configuration names it."""
         ref = snapshot.ref
         children = [f"snapshot {s.ref} names it as its parent" for s in self.list() if s.parent == ref]
         runs = self._lake.sql(
@@ -173,25 +166,15 @@ class Snapshots:
         ).fetchall()
         return children + [f"run {run_id} ({kind}) used it" for run_id, kind in runs]
 
-    def _prepared(self, ref: str) -> Snapshot:
+    def _cache(self, ref: str) -> Snapshot:
         snapshot = self.get(ref)
-        prepare(snapshot)
+        snapshot.write_cache()
         return snapshot
 
     def _newest(self, name: str) -> Snapshot | None:
         return next((s for s in reversed(self.list()) if s.name == name), None)
 
-    @contextmanager
-    def _made(self, ref: str) -> "Iterator[_Making]":
-        making = _Making(self._root / f".{ref}.making", self._root / ref)
-        shutil.rmtree(making.folder, ignore_errors=True)
-        making.folder.mkdir()
-        try:
-            yield making
-        finally:
-            shutil.rmtree(making.folder, ignore_errors=True)
-
-    def _of(self, row: dict[str, Any]) -> Snapshot:
+    def _load(self, row: dict[str, Any]) -> Snapshot:
         return Snapshot(
             name=row["name"],
             version=row["version"],
@@ -205,51 +188,3 @@ class Snapshots:
             folder=self._root / f"{row['name']}@{row['version']}",
             media_root=self._lake.root / "media",
         )
-
-
-@dataclass(frozen=True)
-class _Making:
-    folder: Path
-    final: Path
-
-    def finish(self, manifest: dict[str, Any], recipe: str) -> None:
-        (self.folder / "recipe.yaml").write_text(recipe)
-        (self.folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-        shutil.rmtree(self.final, ignore_errors=True)  # left by a run that died between the move and its commit
-        self.folder.rename(self.final)
-
-
-def _register(
-    tx: Transaction,
-    manifest: dict[str, Any],
-    recipe: str,
-    lake_snapshot: int,
-    picks: pa.Table,
-    drops: pa.Table | None,
-    **by: Any,
-) -> None:
-    name, version = manifest["name"], manifest["version"]
-    row = {
-        "name": name,
-        "version": version,
-        "lake_snapshot": lake_snapshot,
-        "recipe": recipe,
-        "rows": manifest["rows"],
-        "counts": list(manifest["counts"].items()),
-        "manifest": orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS).decode(),
-        "fingerprint": manifest["fingerprint"],
-        "parent": manifest["parent"],
-        "code_version": manifest["code_version"],
-        **by,
-    }
-    tx.append("snapshots", [row])
-    tx.append("snapshot_rows", _keyed(picks, name, version).append_column("position", pa.array(range(len(picks)))))
-    if drops is not None and len(drops):
-        tx.append("snapshot_drops", _keyed(drops.select(["sample_id", "trace_id", "reason"]), name, version))
-
-
-def _keyed(rows: pa.Table, name: str, version: int) -> pa.Table:
-    count = len(rows)
-    return rows.append_column("name", pa.array([name] * count)).append_column(
-        "version", pa.array([version] * count, pa.int32())
-    )

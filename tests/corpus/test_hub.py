@@ -107,7 +107,7 @@ def test_pulled_it_is_a_corpus_again_and_published_again_nothing_changes(
 def test_a_broken_connection_goes_on_with_what_is_not_there_yet(made: tuple[Corpus, Snapshot], hub: HubDouble) -> None:
     corpus, _ = made
     hub.break_after(2)
-    with pytest.raises(OneThinkerError, match="the same command goes on from there"):
+    with pytest.raises(OneThinkerError, match="the same command resumes"):
         publish(corpus, "small@1", REPO)
     assert sum(hub.uploads.values()) == 2
     assert hub.repos[REPO].tags == {}
@@ -171,7 +171,7 @@ def test_a_tag_never_changes_its_rows(made: tuple[Corpus, Snapshot], hub: HubDou
     publish(corpus, "small", REPO)
     other = small_corpus(tmp_path, rows=2)
     frozen(other)
-    with pytest.raises(OneThinkerError, match="a published version does not change"):
+    with pytest.raises(OneThinkerError, match="a published version never changes"):
         publish(other, "small", REPO)
 
 
@@ -319,7 +319,7 @@ def test_wrong_names_and_damage_say_what_is_wrong(
     made: tuple[Corpus, Snapshot], hub: HubDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus, _ = made
-    with pytest.raises(UsageError, match="names no owner: say user/small"):
+    with pytest.raises(UsageError, match="names no owner: use user/small"):
         publish(corpus, "small", "small")
     with pytest.raises(UsageError, match="cannot name a Hub dataset"):
         publish(corpus, "small", "user/sm all")
@@ -327,9 +327,9 @@ def test_wrong_names_and_damage_say_what_is_wrong(
     with pytest.raises(OneThinkerError, match="not an empty folder"):
         publish(corpus, "small", REPO, dry_run=tmp_path / "out")
     with Corpus.create(tmp_path / "pulled") as pulled:
-        with pytest.raises(UsageError, match="names neither a Hub dataset"):
+        with pytest.raises(UsageError, match="is neither a Hub dataset"):
             pull(pulled, "nowhere")
-        with pytest.raises(UsageError, match="say user/small@1"):
+        with pytest.raises(UsageError, match="use user/small@1"):
             pull(pulled, REPO)
         with pytest.raises(OneThinkerError, match="the Hub shows no dataset 'user/small'"):
             pull(pulled, f"{REPO}@1")
@@ -338,7 +338,7 @@ def test_wrong_names_and_damage_say_what_is_wrong(
             pull(pulled, f"{REPO}@7")
         shard = next((tmp_path / "out" / "data").glob("*/*/*.parquet"))
         shard.write_bytes(shard.read_bytes()[:-1] + b"x")
-        with pytest.raises(OneThinkerError, match="is not as it was published"):
+        with pytest.raises(OneThinkerError, match="has changed since it was published"):
             pull(pulled, str(tmp_path / "out"))
         assert pulled.sql("select count(*) from samples").fetchone() == (0,)
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")

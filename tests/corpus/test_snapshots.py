@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ def test_what_cannot_be_frozen_says_why(corpus: Corpus) -> None:
     freeze(corpus, picks=judged)
     with pytest.raises(OneThinkerError, match="did you mean 'small@1'"):
         corpus.snapshots.get("smal@1")
-    with pytest.raises(UsageError, match="after the @ comes a number"):
+    with pytest.raises(UsageError, match="a number follows the @"):
         corpus.snapshots.get("small@new")
 
 
@@ -138,10 +139,9 @@ if moment == "files":
             os.kill(os.getpid(), signal.SIGKILL)
     versions.read_rows = read_rows
 else:
-    keyed = versions._keyed
-    def _keyed(*args):  # the folder is in place by now, the commit is not
+    def register(*args):  # the folder is in place by now, the commit is not
         os.kill(os.getpid(), signal.SIGKILL)
-    versions._keyed = _keyed
+    versions.register = register
 freeze(Corpus.open(sys.argv[1]))
 """
 
@@ -219,3 +219,17 @@ def test_llamafactory_export_has_a_token_for_each_medium(corpus: Corpus, tmp_pat
         export(corpus.snapshots.get("small"), "llamafactory", out)
     with pytest.raises(UsageError, match="did you mean 'llamafactory'"):
         export(corpus.snapshots.get("small"), "llama-factory", tmp_path / "more")
+
+
+def test_a_snapshot_says_what_is_in_it(corpus: Corpus) -> None:
+    snapshot = freeze(corpus)
+    assert repr(snapshot) == (
+        "Snapshot('small@1': 6 rows: 3 spatial grounding, 3 temporal grounding; "
+        f"fingerprint {snapshot.fingerprint[:12]}…)"
+    )
+    html = replace(snapshot, counts={"<i>": 6})._repr_html_()
+    assert "small@1: 6 rows" in html
+    assert "<td>&lt;i&gt;</td>" in html
+    assert repr(corpus.snapshots) == "Snapshots(small@1: 6 rows)"
+    assert "<td>spatial grounding 3, temporal grounding 3</td>" in corpus.snapshots._repr_html_()
+    assert repr(corpus).endswith("6 samples, 6 traces, 6 verdicts, 1 snapshots)")

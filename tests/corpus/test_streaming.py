@@ -88,11 +88,11 @@ def test_going_on_reads_its_window_and_not_the_ones_before(snapshot: Snapshot, m
     rows = iter(stream)
     for _ in range(20):
         next(rows)
-    streaming._read.cache_clear()
+    streaming._read_window.cache_clear()
     again = snapshot.stream(seed=1)
     again.load_state_dict(stream.state_dict())
     next(iter(again))
-    assert streaming._read.cache_info().misses == 1  # of five windows
+    assert streaming._read_window.cache_info().misses == 1  # of five windows
 
 
 def test_an_impossible_shard_is_refused(snapshot: Snapshot) -> None:
