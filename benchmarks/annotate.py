@@ -179,13 +179,13 @@ def verified(root: Path, requests: int, concurrency: int, kind: str) -> None:
     from annotators import annotate
     from annotators.process_memory import frugal
     from corpus import Corpus
-    from filters import Alongside
+    from filters import LiveVerifier
 
     with frugal(), Corpus.open(root) as corpus:
         annotate(corpus, teacher="openai:warm", limit=1)
-        with reported(requests), Alongside(corpus) as beside:
-            annotate(corpus, teacher="openai:m", concurrency=concurrency, limit=requests, verifier=beside)
-        assert beside.verified == requests
+        with reported(requests), LiveVerifier(corpus) as verifier:
+            annotate(corpus, teacher="openai:m", concurrency=concurrency, limit=requests, verifier=verifier)
+        assert verifier.verified == requests
 
 
 def question(i: int) -> dict[str, object]:

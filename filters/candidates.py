@@ -1,4 +1,4 @@
-"""The traces that a selection still considers, as tables in a DuckDB of its own, and why the others left it."""
+"""The traces that a selection still considers, as tables in a temporary DuckDB, and why the others were dropped."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,13 +10,13 @@ import pyarrow as pa
 
 from corpus import Corpus
 from corpus.errors import OneThinkerError, near
-from filters.pool import shared
+from filters.pool import get_pool
 from filters.score import PRELOAD
 from filters.scratch_db import open_scratch_db, stream
 
-POOL_FROM_ROWS = 5_000  # fewer responses are read in less time than processes take to start
+POOL_FROM_ROWS = 5_000  # for fewer, starting processes takes longer than the work
 
-# Of the same form as in `filters.verify`: conditions over the sample's columns and those that tell its traces apart.
+# The same columns as in `filters.verify`: the sample's, and those that distinguish its traces.
 _SLICE = """
     select s.sample_id, t.trace_id from samples s left join (
         select sample_id, trace_id, teacher, mode, prompt_id, attempt, finish_reason, flag from traces
@@ -36,12 +36,12 @@ _ROWS = """
 
 
 class Candidates:
-    """`candidates` holds the traces still in, `considered` all that there were; steps read them with `sql`.
+    """`candidates` holds the traces that remain, `considered` all of the slice; steps read them with `sql`.
 
     Their columns: sample_id, trace_id, task, problem_type, data_type, source, split, licence, teacher, mode, prompt_id,
     attempt, finish_reason, flag, output_tokens, characters and thinking_characters (of the response), closed (whether
-    it has an `</answer>`), format, structure, accuracy, reward, and `draw`, the row's place in an order that the seed
-    and its trace_id alone decide.
+    it has an `</answer>`), format, structure, accuracy, reward, and `draw`, which orders
+    the rows by the seed and trace_id alone.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Candidates:
         return self._db.sql(query, params=params)
 
     def drop(self, step: str, rows: duckdb.DuckDBPyRelation | pa.Table) -> int:
-        """Take out the traces that `rows` (trace_id, reason) names, for that reason; returns how many those were."""
+        """Drop the traces that `rows` (trace_id, reason) names; returns how many were dropped."""
         self._db.register("going", rows.to_arrow_table() if isinstance(rows, duckdb.DuckDBPyRelation) else rows)
         self._db.execute(
             """insert into drops select c.sample_id, c.trace_id, g.reason, $step from candidates c
@@ -91,21 +91,21 @@ class Candidates:
         self.counts[step] = dict(found.fetchall())
         return sum(self.counts[step].values())
 
-    def judged(
+    def check_texts(
         self,
-        judge: Callable[[pa.Table], pa.Table],
+        check: Callable[[pa.Table], pa.Table],
         traces: str,
         samples: str = "",
         only: str = "true",
         by: str | None = None,
         prepare: Callable[[Any], None] | None = None,
     ) -> pa.Table:
-        """What `judge` says of the texts of the traces still in: (trace_id, reason) where its `reason` is not null.
+        """Run `check` over the texts of the remaining traces: (trace_id, reason) of those it gives a reason for.
 
-        `judge` gets tables with the columns of traces and samples that are named here (see `filters.scratch_db.stream`)
-        and gives one row with a `reason` for each of theirs; over many rows it runs in the process pool, and must be
-        importable. A response it cannot get through in time is dropped as `timeout`, or with the pool's other words.
-        `by` and `prepare` are those of `Pool.map`.
+        `check` takes tables with the named columns of traces and samples (see `filters.scratch_db.stream`) and returns
+        one row with a `reason`, or null, for each; over many rows it runs in the process pool and must be importable.
+        A response that takes too long is dropped as `timeout`, or with another reason of the pool. `by` and `prepare`
+        are those of `Pool.map`.
         """
         ids: list[pa.Table] = []
 
@@ -114,20 +114,20 @@ class Candidates:
                 ids.append(table.select(["trace_id"]))
                 yield table
 
-        (rows,) = self.sql("select count(*) from candidates").fetchall()[0]
-        if rows < POOL_FROM_ROWS:
-            said = [judge(table) for table in tables()]
+        (count,) = self.sql("select count(*) from candidates").fetchall()[0]
+        if count < POOL_FROM_ROWS:
+            found = [check(table) for table in tables()]
         else:
-            pool = shared(self.workers, preload=PRELOAD)
-            said = list(pool.map(judge, tables(), lambda reason: {"reason": reason}, by, prepare, rate=5_000.0))
-        if not said:
+            pool = get_pool(self.workers, preload=PRELOAD)
+            found = list(pool.map(check, tables(), lambda reason: {"reason": reason}, by, prepare, rate=5_000.0))
+        if not found:
             return pa.table({"trace_id": pa.array([], pa.string()), "reason": pa.array([], pa.string())})
-        reasons = pa.concat_tables(said)["reason"].cast(pa.string())
-        found = pa.concat_tables(ids).append_column("reason", reasons)
-        return found.filter(found["reason"].is_valid())
+        reasons = pa.concat_tables(found)["reason"].cast(pa.string())
+        rows = pa.concat_tables(ids).append_column("reason", reasons)
+        return rows.filter(rows["reason"].is_valid())
 
     def samples(self, columns: str) -> pa.Table:
-        """sample_id and `columns`, a select list over samples, of those with traces still in, in the seed's order."""
+        """sample_id and `columns`, a select list, of the samples that still have traces, in the seed's order."""
         ids = self.sql("select distinct sample_id from candidates").to_arrow_table()
         rows = self.corpus.rows_by_id("samples", ids, f"sample_id, {columns}")
         with self._db.cursor() as cursor:
@@ -138,14 +138,14 @@ class Candidates:
             ).to_arrow_table()
 
     def load(self, table: str, query: str, params: dict[str, Any]) -> None:
-        """Make a table of what a query over the corpus gives, for steps to join with."""
+        """Copy the rows of a query over the corpus into a table for steps to join with."""
         self._db.register("arrived", self.corpus.sql(query, params).to_arrow_reader(65_536))
         self._db.execute(f"create or replace table {table} as select * from arrived")
         self._db.unregister("arrived")
 
-    def traces_of(self, samples: pa.Table, going: list[bool], reason: str) -> pa.Table:
-        """(trace_id, reason) for the traces still in of those rows of `samples` that are `going`."""
-        self._db.register("leaving", samples.select(["sample_id"]).filter(pa.array(going, pa.bool_())))
+    def traces_of(self, samples: pa.Table, is_dropped: list[bool], reason: str) -> pa.Table:
+        """(trace_id, reason) for the remaining traces of the `samples` that `is_dropped` marks."""
+        self._db.register("leaving", samples.select(["sample_id"]).filter(pa.array(is_dropped, pa.bool_())))
         found = self.sql(
             "select trace_id, $reason as reason from candidates semi join leaving using (sample_id)", {"reason": reason}
         ).to_arrow_table()
@@ -156,20 +156,20 @@ class Candidates:
         """The survivors (sample_id, trace_id) in the seed's order."""
         return self.sql("select sample_id, trace_id from candidates order by draw").to_arrow_table()
 
-    def dropped(self) -> pa.Table:
-        """Every trace that left and every sample without one (sample_id, trace_id, reason), in the order of the ids."""
+    def drop_rows(self) -> pa.Table:
+        """Every dropped trace and every sample without one (sample_id, trace_id, reason), ordered by id."""
         query = "select sample_id, trace_id, reason from drops order by sample_id, trace_id"
         return self.sql(query).to_arrow_table()
 
     def require(self, columns: list[str], step: str) -> None:
-        """Raise OneThinkerError, with near names, for a column that candidates do not have."""
+        """Raises OneThinkerError with near names if candidates lack one of `columns`."""
         known = self.sql("select * from candidates limit 0").columns
         for column in columns:
             if column not in known:
                 raise OneThinkerError(f"step '{step}': candidates have no column '{column}'{near(column, known)}")
 
     def close(self) -> None:
-        """Let go of the tables."""
+        """Close the temporary database."""
         self._open.close()
 
     def __enter__(self) -> "Candidates":

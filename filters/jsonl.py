@@ -12,7 +12,7 @@ import orjson
 import pyarrow as pa
 
 from corpus.errors import OneThinkerError
-from filters.score import as_input, scored
+from filters.score import encode_rows, score_tables
 
 FIELDS = ("response", "ground_truth", "data_type", "problem_type")
 LINES_AT_A_TIME = 2048
@@ -20,13 +20,13 @@ BYTES_AT_A_TIME = 16 << 20
 
 
 @dataclass
-class Line:
-    """One line read: its fields, or why it cannot be scored (a stable `fault` word, and what to tell its writer)."""
+class InputLine:
+    """One line: its fields, or why it cannot be scored (a stable `fault` word, and a `message` for its writer)."""
 
     number: int
     fields: dict[str, Any] = field(default_factory=dict)
     fault: str | None = None
-    told: str = ""
+    message: str = ""
 
 
 def score_lines(
@@ -39,32 +39,32 @@ def score_lines(
 ) -> Iterator[bytes]:
     """Each line's JSON object again, with format, accuracy, structure_reward, overall and reason added.
 
-    A number that is not finite is written as "NaN", "Infinity" or "-Infinity"; null could not be scored. A line that
-    can not be read comes out too, with nulls and its fault as the reason (one that is not a JSON object under the field
-    `raw`), and `on_fault` is told in a sentence that names the line. Blank lines are left out. Only a few thousand
+    A number that is not finite is written as "NaN", "Infinity" or "-Infinity"; null means not scored. A malformed line
+    comes out too, with nulls and its fault as the reason (one that is not a JSON object under the field
+    `raw`), and `on_fault` gets a message that names the line. Blank lines are left out. Only a few thousand
     lines are held at a time. Raises OneThinkerError for an unknown profile.
     """
-    waiting: deque[list[Line]] = deque()
+    waiting: deque[list[InputLine]] = deque()
 
     def tables() -> Iterator[pa.Table]:
-        for chunk in _chunks(lines):
-            read = [_read(number, text, profile) for number, text in chunk]
+        for chunk in _split_lines(lines):
+            read = [_parse_line(number, text, profile) for number, text in chunk]
             waiting.append(read)
             good = [line.fields for line in read if line.fault is None]
-            yield as_input(good, profile)
+            yield encode_rows(good, profile)
 
-    for numbers in scored(tables(), profile, workers):
+    for numbers in score_tables(tables(), profile, workers):
         rows = iter(numbers.drop_columns(["components"]).to_pylist())
         for line in waiting.popleft():
             if line.fault is None:
                 found = next(rows)
             else:
-                on_fault(f"{name}:{line.number}: {line.told}")
+                on_fault(f"{name}:{line.number}: {line.message}")
                 found = {"reason": line.fault}
-            yield _written(line.fields, found)
+            yield _encode_line(line.fields, found)
 
 
-def _chunks(lines: Iterable[bytes]) -> Iterator[list[tuple[int, bytes]]]:
+def _split_lines(lines: Iterable[bytes]) -> Iterator[list[tuple[int, bytes]]]:
     chunk: list[tuple[int, bytes]] = []
     size = 0
     for number, text in enumerate(lines, start=1):
@@ -79,7 +79,7 @@ def _chunks(lines: Iterable[bytes]) -> Iterator[list[tuple[int, bytes]]]:
         yield chunk
 
 
-def _read(number: int, text: bytes, profile: str) -> Line:
+def _parse_line(number: int, text: bytes, profile: str) -> InputLine:
     text = text.removeprefix(b"\xef\xbb\xbf")
     try:
         found = orjson.loads(text)
@@ -88,23 +88,23 @@ def _read(number: int, text: bytes, profile: str) -> Line:
             found = json.loads(text)  # what orjson refuses: NaN, integers beyond 64 bits, half surrogate pairs
         except (ValueError, RecursionError) as error:
             raw = {"raw": text.decode("utf-8", "replace").rstrip("\r\n")}
-            return Line(number, raw, "not_json", f"not a line of JSON ({error}); write one object a line")
+            return InputLine(number, raw, "not_json", f"not a line of JSON ({error}); write one object a line")
     if not isinstance(found, dict):
-        told = f"a JSON {type(found).__name__} where an object with {', '.join(FIELDS)} is needed"
-        return Line(number, {"raw": found}, "not_an_object", told)
+        message = f"a JSON {type(found).__name__} where an object with {', '.join(FIELDS)} is needed"
+        return InputLine(number, {"raw": found}, "not_an_object", message)
     missing = [name for name in FIELDS if name not in found]
     if missing:
         there = ", ".join(f"'{name}'" for name in islice(found, 8)) or "nothing"
-        told = f"no field '{missing[0]}'; the line has {there}; a line needs {', '.join(FIELDS)}"
-        return Line(number, found, "field_missing", told)
+        message = f"no field '{missing[0]}'; the line has {there}; a line needs {', '.join(FIELDS)}"
+        return InputLine(number, found, "field_missing", message)
     if profile != "paper":  # whose reference takes any value for these two
         for name in ("data_type", "problem_type"):
             if not isinstance(found[name], str):
-                told = f"field '{name}' is {json.dumps(found[name])[:60]}, not text such as 'image' or 'math'"
-                return Line(number, found, "field_not_text", told)
+                message = f"field '{name}' is {json.dumps(found[name])[:60]}, not text such as 'image' or 'math'"
+                return InputLine(number, found, "field_not_text", message)
         if unknown := _unknown_type(found["problem_type"]):
-            return Line(number, found, "unknown_problem_type", f"field 'problem_type': {unknown}")
-    return Line(number, found)
+            return InputLine(number, found, "unknown_problem_type", f"field 'problem_type': {unknown}")
+    return InputLine(number, found)
 
 
 def _unknown_type(name: str) -> str | None:
@@ -117,7 +117,7 @@ def _unknown_type(name: str) -> str | None:
     return None
 
 
-def _written(fields: dict[str, Any], found: dict[str, Any]) -> bytes:
+def _encode_line(fields: dict[str, Any], found: dict[str, Any]) -> bytes:
     row = {
         **fields,
         "format": _number(found.get("format")),

@@ -1,6 +1,6 @@
-"""Verifying alongside: traces are scored while others still arrive, so that a run can say what it keeps.
+"""Live verification: scores traces while an annotation run still writes others, so that the run can show what it keeps.
 
-The verdicts are those that `verify` would write later; it finds nothing left to do then.
+The verdicts are those that `verify` would write later, which then has nothing left to do.
 """
 
 import threading
@@ -16,27 +16,27 @@ from corpus import Corpus
 from corpus.accuracy import PASS_ACCURACY
 from corpus.errors import OneThinkerError
 from filters.score import CHUNK_ROWS, INPUT
-from filters.scorers import OWN, scorer
-from filters.verify import commit, verdicts_of, verifiers
+from filters.scorers import OWN
+from filters.verify import commit, list_verifiers, make_verdicts
 
-SPARING = 5  # a round is followed by at least so many times its own length without one
-ROUND_S = 2.0
+PAUSE_FACTOR = 5  # a round is followed by a pause of at least this many times its own length
+MIN_PAUSE_S = 2.0
 
 
-class Alongside:
-    """Scores the traces that it is told of into `verdicts`, in a thread of its own, as one recorded run.
+class LiveVerifier:
+    """Scores traces by id into `verdicts`, in a background thread, as one recorded run.
 
-    Use as a context manager: leaving it waits for what is left, or, left by an exception, for the round under way. It
-    never disturbs the work beside it: where a round fails it does no more, and `error` says why.
+    A context manager: leaving it waits until every trace is scored or, on an exception, until the current round ends.
+    A round that fails ends the verification and not the work beside it; `error` holds the reason.
     """
 
     def __init__(self, corpus: Corpus, profile: str = "strict", workers: int = 1) -> None:
         self._corpus, self._profile, self._workers = corpus, profile, workers
-        self._rules = verifiers(profile)
+        self._rules = list_verifiers(profile)
         self._waiting: list[str] = []
         self._ending = self._dropping = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._work, name="verify alongside")
+        self._thread = threading.Thread(target=self._work, name="live verification")
         self._fault: BaseException | None = None
         self.verified = 0
         self.kept = 0
@@ -44,12 +44,12 @@ class Alongside:
         self.error = ""
 
     def take(self, trace_ids: list[str]) -> None:
-        """Score these traces when there is time; they must be in the lake."""
+        """Queue these traces; they must be in the lake."""
         with self._changed:
             self._waiting += trace_ids
             self._changed.notify()
 
-    def __enter__(self) -> "Alongside":
+    def __enter__(self) -> "LiveVerifier":
         self._thread.start()
         return self
 
@@ -67,23 +67,22 @@ class Alongside:
             if not ids:
                 return
             config = {"where": None, "profile": self._profile, "open_ended": OWN, "alongside": True}
-            own = scorer(OWN, self._corpus)
             with self._corpus.run("verify", config) as run:
                 while ids:
                     started = monotonic()
                     tables = (self._read(ids[i : i + CHUNK_ROWS]) for i in range(0, len(ids), CHUNK_ROWS))
-                    for verdicts in verdicts_of(tables, self._profile, self._workers, own):
+                    for verdicts in make_verdicts(tables, self._profile, self._workers, None):
                         self.reasons += commit(run, verdicts)
                         self.kept += pc.sum(pc.greater_equal(verdicts["accuracy"], PASS_ACCURACY)).as_py() or 0
                         self.verified += len(verdicts)
-                    ids = self._next(max(ROUND_S, SPARING * (monotonic() - started)))
+                    ids = self._next(max(MIN_PAUSE_S, PAUSE_FACTOR * (monotonic() - started)))
         except (OneThinkerError, duckdb.Error) as error:
             self.error = str(error)
-        except BaseException as error:  # a fault of the program: told when the work beside is done
+        except BaseException as error:  # a bug: raised when the work beside is done
             self.error, self._fault = f"{type(error).__name__}: {error}", error
 
     def _next(self, pause_s: float) -> list[str]:
-        """What has come in, after a pause; nothing once the end has come."""
+        """The queued ids after a pause; none once the context is left."""
         with self._changed:
             self._changed.wait_for(lambda: self._ending, pause_s)
             self._changed.wait_for(lambda: self._waiting or self._ending)
@@ -91,7 +90,7 @@ class Alongside:
             return [] if self._dropping else ids
 
     def _read(self, trace_ids: list[str]) -> pa.Table:
-        """The `INPUT` columns, trace_id and verifier of those traces that these rules have not scored yet."""
+        """The `INPUT` columns, trace_id and verifier of the given traces that these rules have not scored yet."""
         ids = pa.table({"trace_id": pa.array(trace_ids, pa.string())})
         columns = "trace_id, sample_id, response"
         table = self._corpus.rows_by_id("traces", ids, columns, "where mode is distinct from 'judge'").read_all()

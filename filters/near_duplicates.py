@@ -21,16 +21,16 @@ MOMENTS = (0.1, 0.5, 0.9)  # of a clip's length, at which its frames are hashed
 
 def shingles(text: str) -> frozenset[str]:
     """The runs of five characters in a text, case and white space evened out; a shorter text is one of its own."""
-    text = _even(text)
+    text = _normalise(text)
     last = max(1, len(text) - SHINGLE_CHARACTERS + 1)
     return frozenset([text[i : i + SHINGLE_CHARACTERS] for i in range(last)])  # a list: twice as fast as a generator
 
 
-def _even(text: str) -> str:
+def _normalise(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def near_texts(texts: Sequence[str], groups: Sequence[Hashable], threshold: float) -> list[int | None]:
+def find_near_texts(texts: Sequence[str], groups: Sequence[Hashable], threshold: float) -> list[int | None]:
     """For each text the place of an earlier one of its group that it nearly repeats, or None; in order.
 
     Nearly is a Jaccard similarity of their shingles of at least `threshold`. Texts are only compared with those that
@@ -62,7 +62,7 @@ def _by_minhash(texts: Sequence[str], places: list[int], threshold: float) -> It
     kept: dict[str, int] = {}
     index = rensa.RMinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, num_bands=BANDS)
     for place in places:
-        same = kept.setdefault(_even(texts[place]), place)
+        same = kept.setdefault(_normalise(texts[place]), place)
         if same != place:
             yield place, same
             continue
@@ -83,7 +83,7 @@ def _alike(mine: frozenset[str], theirs: frozenset[str], threshold: float) -> bo
     return both >= threshold * (len(mine) + len(theirs) - both)
 
 
-def near_hashes(hashes: Iterable[Sequence[int] | None], distance: int) -> list[int | None]:
+def find_near_hashes(hashes: Iterable[Sequence[int] | None], distance: int) -> list[int | None]:
     """For each medium the place of an earlier one that it nearly repeats, or None; in order.
 
     A medium is a list of hashes, one for an image and one for each moment of a clip; nearly is at most `distance` bits
@@ -121,7 +121,7 @@ def hash_media(table: pa.Table) -> pa.Table:
 def _hashes(path: str, kind: str) -> list[int] | None:
     try:
         pictures = [Image.open(path).convert("RGB")] if kind == "image" else _frames(path)
-    except Exception:  # decoders raise whatever they like; a broken medium has been told of at ingest
+    except Exception:  # decoders raise anything; ingest has rejected or flagged a broken medium
         return None
     return [int(str(imagehash.phash(picture)), 16) for picture in pictures]
 

@@ -1,11 +1,11 @@
-"""A pool of worker processes over Arrow tables that no row can stop.
+"""A pool of worker processes over Arrow tables that no single row can stop.
 
 Tables go in, tables of as many rows come out, in the same order. The work is cut into units of like rows sized to take
 a fraction of a second. A unit that uses up its processor time or kills its worker is done again row by row, so that one
 bad row costs itself and not its neighbours.
 
-The limit is counted in processor seconds by the kernel (ITIMER_PROF, whose signal ends the process even inside C code):
-what a row may cost does not depend on what else the machine is doing. Workers run the function on their main thread, so
+The kernel counts the limit in processor seconds (ITIMER_PROF, whose signal ends the process even inside C code), so
+that what a row may cost does not depend on the machine's load. Workers run the function on their main thread, so
 that code which uses SIGALRM (math-verify) works in them.
 """
 
@@ -34,11 +34,11 @@ from pebble import ProcessExpired, ProcessPool
 from corpus.errors import OneThinkerError
 from corpus.workers import ForkServed
 
-UNIT_CPU_S = 1.0  # a unit of many rows may use this much processor time before it is taken apart
-ROW_CPU_S = 2.0  # and a row on its own this much; with the unit's, a bad row costs less than 5 s of one worker
-WALL_S = 30.0  # for work that sleeps for ever without using the processor
+UNIT_CPU_S = 1.0  # processor time of a unit of many rows, after which its rows are done one by one
+ROW_CPU_S = 2.0  # and of a row on its own; with the unit's, a bad row costs less than 5 s of one worker
+WALL_S = 30.0  # for work that sleeps without using the processor
 UNIT_AIM_S = 0.15  # units are sized to take about this long
-UNIT_ROWS = 1024  # and hold at most so many rows: they may all have to be done one by one
+UNIT_ROWS = 1024  # and hold at most this many rows, which may all have to be done one by one
 MEMORY_BYTES = 4 << 30  # of address space for one worker, above what it has when it starts
 
 TIMEOUT, DIED, MEMORY, DEPTH = "timeout", "worker_died", "out_of_memory", "nested_too_deep"
@@ -49,7 +49,7 @@ Future: TypeAlias = futures.Future[tuple[bytes, float]]
 
 @dataclass
 class Pool:
-    """Worker processes that are kept warm between calls; `shared()` gives the one of this process.
+    """Worker processes that are kept warm between calls; `get_pool()` returns the one of this process.
 
     `workers` processes are started with the first piece of work. `preload` names modules that the processes' common
     parent imports once, so that replacing a dead worker costs milliseconds.
@@ -69,13 +69,13 @@ class Pool:
         prepare: Callable[[Any], None] | None = None,
         rate: float = 200.0,
     ) -> Iterator[pa.Table]:
-        """`work(table)` for every table, in order; a few tables are under way at a time.
+        """`work(table)` for every table, in order, a few tables at a time.
 
-        `work` is an importable function (or a partial of one) that gives as many rows as it got, each depending on its
-        own row only. Rows are grouped by the column `by`, and before a worker takes rows of one of its values it does
-        `prepare(value)`, off the clock (for imports that only they need). For a row that cannot be done, `lost(reason)`
-        gives the values of the result's columns; reasons are timeout, worker_died, out_of_memory, nested_too_deep. Any
-        other exception out of `work` is raised here. `rate` is a first guess of the rows a worker does in a second.
+        `work` is an importable function (or a partial of one) that returns one row for each row, independent of the
+        others. Rows are grouped by the column `by`; before a worker takes rows of one of its values it calls
+        `prepare(value)`, not counted against the limit (for imports that only they need). For a row that fails,
+        `lost(reason)` returns the values of the result's columns; reasons are timeout, worker_died, out_of_memory and
+        nested_too_deep. Raises any other exception of `work`. `rate` is the first estimate of a worker's rows a second.
         """
         job = _Job(self, work, lost, by, prepare, rate)
         under_way: deque[tuple[pa.Table, list[_Unit]]] = deque()
@@ -92,18 +92,18 @@ class Pool:
                     unit.future.cancel()
 
     def start(self) -> None:
-        """Start the workers' common parent now, so that its imports run beside the caller's own."""
+        """Start the workers' common parent now, so that its imports run while the caller does its own."""
         context = ForkServed()
         context.set_forkserver_preload([__name__, *self.preload])
         forkserver.ensure_running()
 
     def submit(self, *work: Any) -> Future:
-        """Have a worker do `_limited(*work)`."""
+        """Let a worker call `_run_limited(*work)`."""
         try:
-            return self._started().schedule(_limited, args=work, timeout=WALL_S)
-        except RuntimeError:  # the pool broke since its last work: the future tells why if it keeps doing so
+            return self._start_workers().schedule(_run_limited, args=work, timeout=WALL_S)
+        except RuntimeError:  # the pool broke since its last use; if it breaks again, the future has the reason
             self.close()
-            return self._started().schedule(_limited, args=work, timeout=WALL_S)
+            return self._start_workers().schedule(_run_limited, args=work, timeout=WALL_S)
 
     def close(self) -> None:
         """End the workers; the next piece of work starts new ones."""
@@ -113,7 +113,7 @@ class Pool:
             pebble.stop()  # type: ignore[no-untyped-call]
             pebble.join()
 
-    def _started(self) -> ProcessPool:
+    def _start_workers(self) -> ProcessPool:
         with self._lock:
             if self._pebble is None:
                 self.start()
@@ -123,7 +123,7 @@ class Pool:
 
 @dataclass
 class _Unit:
-    """Rows of one incoming table that are worked on together."""
+    """Rows of one incoming table that one worker takes together."""
 
     rows: np.ndarray  # their positions in the incoming table
     key: object
@@ -133,7 +133,7 @@ class _Unit:
 
 @dataclass
 class _Job:
-    """One `Pool.map`: cutting tables into units, and putting together what comes of them."""
+    """One `Pool.map`: cuts tables into units and joins their results."""
 
     pool: Pool
     work: Work
@@ -145,7 +145,7 @@ class _Job:
 
     def begin(self, table: pa.Table) -> list[_Unit]:
         units = []
-        for key, rows in _groups(table, self.by):
+        for key, rows in _group_rows(table, self.by):
             size = int(np.clip(self.rates.get(key, self.rate) * UNIT_AIM_S, 8, UNIT_ROWS))
             for start in range(0, len(rows), size):
                 part = rows[start : start + size]
@@ -154,7 +154,7 @@ class _Job:
 
     def unit(self, rows: np.ndarray, key: object, table: pa.Table) -> _Unit:
         cpu_s = UNIT_CPU_S if len(table) > 1 else ROW_CPU_S
-        return _Unit(rows, key, table, self.pool.submit(self.work, self.prepare, key, _bytes(table), cpu_s))
+        return _Unit(rows, key, table, self.pool.submit(self.work, self.prepare, key, _encode(table), cpu_s))
 
     def finish(self, table: pa.Table, units: list[_Unit]) -> pa.Table:
         if not units:
@@ -175,7 +175,7 @@ class _Job:
         return together.take(pa.array(np.argsort(order, kind="stable")))
 
     def row_by_row(self, unit: _Unit, why: str) -> pa.Table:
-        """The unit again, a row at a time, keeping what can be done; `why` is what the whole unit failed of."""
+        """The unit again, a row at a time, keeping the rows that succeed; `why` is the reason the whole unit failed."""
         outcomes: list[tuple[pa.Table, float] | str] = [why]
         if len(unit.table) > 1:
             rows = [self.unit(unit.rows[i : i + 1], unit.key, unit.table.slice(i, 1)) for i in range(len(unit.rows))]
@@ -188,11 +188,11 @@ class _Job:
         )
 
     def outcome(self, unit: _Unit) -> tuple[pa.Table, float] | str:
-        """The result and the seconds it took, or the word for why there is none."""
+        """The result and the seconds it took, or the reason why there is none."""
         for _ in range(3):
             try:
                 payload, seconds = unit.future.result()
-                return _read(payload), seconds
+                return _decode(payload), seconds
             except ProcessExpired as died:
                 return TIMEOUT if died.exitcode == -signal.SIGPROF else DIED
             except futures.TimeoutError:
@@ -201,7 +201,7 @@ class _Job:
                 return MEMORY
             except RecursionError:
                 return DEPTH
-            except BrokenProcessPool:  # a worker was killed while idle: pebble gives up, its work is done anew
+            except BrokenProcessPool:  # a worker was killed while idle, and pebble gives up: submit again
                 self.pool.close()
                 unit = self.unit(unit.rows, unit.key, unit.table)
         raise OneThinkerError(
@@ -210,19 +210,19 @@ class _Job:
         )
 
 
-def shared(workers: int | None = None, preload: tuple[str, ...] = ()) -> Pool:
-    """The warm pool of this process with so many workers (all processors when None)."""
-    return _shared(workers or os.cpu_count() or 1, preload, os.getpid())
+def get_pool(workers: int | None = None, preload: tuple[str, ...] = ()) -> Pool:
+    """This process's warm pool of `workers` processes (one for each processor if None)."""
+    return _get_pool(workers or os.cpu_count() or 1, preload, os.getpid())
 
 
 @cache
-def _shared(workers: int, preload: tuple[str, ...], pid: int) -> Pool:
+def _get_pool(workers: int, preload: tuple[str, ...], pid: int) -> Pool:
     pool = Pool(workers, preload)
     atexit.register(pool.close)
     return pool
 
 
-def _groups(table: pa.Table, by: str | None) -> list[tuple[object, np.ndarray]]:
+def _group_rows(table: pa.Table, by: str | None) -> list[tuple[object, np.ndarray]]:
     """The row positions of each value of the column `by`, in the order in which the values first appear."""
     rows = np.arange(table.num_rows)
     if by is None or not len(rows):
@@ -233,22 +233,22 @@ def _groups(table: pa.Table, by: str | None) -> list[tuple[object, np.ndarray]]:
     return [(value, rows[index == i]) for i, value in enumerate(codes.dictionary.to_pylist())]
 
 
-def _bytes(table: pa.Table) -> bytes:
+def _encode(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     return bytes(sink.getvalue())
 
 
-def _read(payload: bytes) -> pa.Table:
+def _decode(payload: bytes) -> pa.Table:
     return pa.ipc.open_stream(payload).read_all()
 
 
-def _limited(
+def _run_limited(
     work: Work, prepare: Callable[[Any], None] | None, key: object, payload: bytes, cpu_s: float
 ) -> tuple[bytes, float]:
     """Runs in the worker: the kernel ends the process when the work has used `cpu_s` of processor time."""
-    table = _read(payload)
+    table = _decode(payload)
     if prepare is not None:
         prepare(key)
     start = time.perf_counter()
@@ -260,7 +260,7 @@ def _limited(
     if result.num_rows != table.num_rows:
         name = getattr(work.func if isinstance(work, partial) else work, "__qualname__", work)
         raise ValueError(f"{name} gave {result.num_rows} rows for {table.num_rows}")
-    return _bytes(result), time.perf_counter() - start
+    return _encode(result), time.perf_counter() - start
 
 
 def _initialise() -> None:

@@ -26,7 +26,7 @@ from corpus.errors import UsageError, near
 STEPS = "filters.steps"
 
 
-class Options(BaseModel):
+class StepOptions(BaseModel):
     """What a step's options have in common: unknown names are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,7 +37,7 @@ class Step:
     """One step of a recipe: the module that does it, and its options."""
 
     name: str
-    options: Options
+    options: StepOptions
 
     @property
     def module(self) -> ModuleType:

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from corpus.errors import UsageError
-from filters.pool import DIED, shared
+from filters.pool import DIED, get_pool
 
 PRELOAD = ("corpus.scoring",)  # one warm pool serves all of filters
 CHUNK_ROWS = 8192
@@ -66,22 +66,22 @@ def score(
         if len(column) != len(responses):
             raise UsageError(f"score: {len(responses)} responses but {len(column)} of {name}; give one for each")
     rows = (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
-    tables = (as_input(chunk, profile) for chunk in _batched(rows))
-    return pa.concat_tables(scored(tables, profile, workers)).combine_chunks()
+    tables = (encode_rows(chunk, profile) for chunk in _batched(rows))
+    return pa.concat_tables(score_tables(tables, profile, workers)).combine_chunks()
 
 
-def scored(tables: Iterable[pa.Table], profile: str, workers: int | None = None) -> Iterator[pa.Table]:
+def score_tables(tables: Iterable[pa.Table], profile: str, workers: int | None = None) -> Iterator[pa.Table]:
     """The scores of tables of the `INPUT` columns (the last two may be left out), one table for each, in order."""
     work = partial(_score, profile=profile)
     if workers == 0:
         yield from map(work, tables)
         return
-    pool = shared(workers, preload=PRELOAD)
+    pool = get_pool(workers, preload=PRELOAD)
     pool.start()
     yield from pool.map(work, tables, _lost, by="problem_type", prepare=partial(warm, profile=profile))
 
 
-def as_input(rows: list[dict[str, Any]], profile: str) -> pa.Table:
+def encode_rows(rows: list[dict[str, Any]], profile: str) -> pa.Table:
     """The `INPUT` table of rows whose values may be of any type.
 
     Outside `paper`, whose reference gives them nothing, true answers that are numbers, lists or mappings stand for

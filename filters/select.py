@@ -1,7 +1,7 @@
-"""Selection: a recipe applied to a corpus, and what it keeps frozen as a named snapshot.
+"""Selection: applies a recipe to a corpus and freezes what it keeps as a named snapshot.
 
-Each step is SQL over the traces still in; a trace that a step takes out keeps the first reason it got, in
-`snapshot_drops`, so that one query tells where the data went.
+Each step is SQL over the traces that remain; a dropped trace keeps its first reason, in `snapshot_drops`, so that one
+query shows where the data went.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from filters.recipe import Recipe, load
 
 @dataclass(frozen=True)
 class Selection:
-    """What a selection did: its snapshot, how many traces each step took out by reason, and how many there were."""
+    """A selection: its snapshot, the number of traces considered, and the numbers dropped by step and reason."""
 
     snapshot: Snapshot
     considered: int
@@ -25,13 +25,13 @@ class Selection:
 
 
 def select(corpus: Corpus, recipe: Recipe | Path | str, name: str, *, workers: int | None = None) -> Selection:
-    """Freeze what `recipe` (a file, or one loaded) keeps as the next version of the snapshot `name`.
+    """Freeze what `recipe` (a path, a name that ships, or a Recipe) keeps as the next version of the snapshot `name`.
 
-    Traces without a verdict under the recipe's profile are dropped as `unverified`, those whose verdict holds no number
+    Traces without a verdict under the recipe's profile are dropped as `unverified`, those whose verdict has no reward
     as `unscored`; samples of the slice without any trace are counted as `no_trace`. The same corpus and recipe give the
-    same rows in the same order; where the newest version has them already, that one is returned.
+    same rows in the same order; if the newest version has them already, it is returned.
 
-    Raises UsageError for a recipe that is wrong, OneThinkerError where nothing is kept.
+    Raises UsageError if the recipe is invalid, OneThinkerError if nothing is kept.
     """
     recipe = recipe if isinstance(recipe, Recipe) else load(recipe)
     config = {"name": name, "recipe": recipe.text}
@@ -46,12 +46,12 @@ def select(corpus: Corpus, recipe: Recipe | Path | str, name: str, *, workers: i
             for label, step in zip(recipe.labels, recipe.steps, strict=True):
                 candidates.drop(label, step.module.drops(candidates, step.options))
                 bar.advance()
-            picks, drops = candidates.picks(), candidates.dropped()
+            picks, drops = candidates.picks(), candidates.drop_rows()
             for reasons in candidates.counts.values():
                 run.counts.update(reasons)
         if not len(picks):
-            told = ", ".join(f"{reason} {n:,}" for reason, n in run.counts.most_common())
-            raise OneThinkerError(f"the recipe keeps none of {considered:,} traces ({told or 'the slice is empty'})")
+            dropped = ", ".join(f"{reason} {n:,}" for reason, n in run.counts.most_common())
+            raise OneThinkerError(f"the recipe keeps none of {considered:,} traces ({dropped or 'the slice is empty'})")
         run.counts["kept"] = len(picks)
         snapshot = corpus.snapshots.freeze(
             name, picks, profile=recipe.profile, recipe=recipe.text, run=run, drops=drops

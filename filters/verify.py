@@ -1,7 +1,7 @@
-"""Verification: every trace of a slice that has no verdict yet gets one.
+"""Verification: gives a verdict to every trace of a slice that has none yet.
 
 A verdict belongs to a trace, a profile and a verifier: the version of the rules that made it. When a task's rules
-change its version does, and the next run scores that task's traces again, beside the older verdicts.
+change, so does its version, and the next run scores that task's traces again; older verdicts stay.
 """
 
 from collections import Counter, deque
@@ -17,14 +17,14 @@ from corpus import Corpus
 from corpus.errors import OneThinkerError, near
 from corpus.progress import progress
 from corpus.runs import Run
-from filters.score import INPUT, scored
-from filters.scorers import OWN, UNANSWERED, Scorer, in_words, rescored, scorer
+from filters.score import INPUT, score_tables
+from filters.scorers import OWN, UNANSWERED, Scorer, list_free_text_types, load_scorer, rescore
 from filters.scratch_db import open_scratch_db, stream
 
 COMMIT_ROWS = 25_000
 COMMIT_S = 10.0
 
-# What can be said in --where: the sample's columns, and those that tell its traces apart.
+# The columns that --where may use: the sample's, and those that distinguish its traces.
 _UNSCORED = """
     from traces t
     join samples s on s.sample_id = t.sample_id
@@ -57,18 +57,19 @@ def verify(
     *,
     open_ended: str = OWN,
 ) -> Verification:
-    """Score every trace of the slice that this profile's present rules have not scored, into `verdicts`.
+    """Score every trace of the slice that this profile's current rules have not scored, into `verdicts`.
 
     `where` is an SQL condition over the columns of samples and over teacher, mode, prompt_id, attempt, finish_reason
     and flag of their traces. Verdicts are committed every few seconds, so a run that is stopped loses little, and the
-    same call goes on where it stopped. A slice without such traces writes nothing but the run. `open_ended` names the
-    scorer of answers in words: see `filters.scorers`.
+    same call continues it. A slice without such traces writes only the run. `open_ended` names the scorer of free-text
+    answers: see `filters.scorers`.
 
-    Raises OneThinkerError for an unknown profile, for a slice with a problem type that no task knows, and for a
-    condition that DuckDB does not understand.
+    Raises OneThinkerError if the profile is unknown, the slice has a problem type without a task, or DuckDB rejects the
+    condition.
     """
-    words = scorer(open_ended, corpus)
-    rules = verifiers(profile, words.word)
+    scorer = load_scorer(open_ended, corpus)
+    word = scorer.word if scorer else OWN
+    rules = list_verifiers(profile, word)
     todo = _UNSCORED.format(chosen=_CHOSEN.format(where=where) if where else "")
     params = {"types": list(rules), "verifiers": list(rules.values()), "profile": profile}
     types = dict(corpus.sql(f"select s.problem_type, count(*) {todo} group by 1 order by 1", params).fetchall())
@@ -79,7 +80,7 @@ def verify(
             f"leave them out with --where \"problem_type <> '{name}'\", or add the task"
         )
     total = sum(types.values())
-    config = {"where": where, "profile": profile, "open_ended": words.word}
+    config = {"where": where, "profile": profile, "open_ended": word}
     with corpus.run("verify", config) as run, progress("verify", total) as bar:
         with open_scratch_db() as db:
             if total:
@@ -90,9 +91,9 @@ def verify(
                 db.execute("create table wanted as select * from arrived")
                 db.unregister("arrived")
             columns = "problem_type, data_type, options, truth, answer as ground_truth"
-            columns += "" if words.word == OWN else ", problem"
+            columns += ", problem" if scorer else ""
             rows = stream(db, corpus, "wanted", "response", columns) if total else iter(())
-            for verdicts in _batched(verdicts_of(rows, profile, workers, words)):
+            for verdicts in _join_batches(make_verdicts(rows, profile, workers, scorer)):
                 reasons = commit(run, verdicts)
                 bar.advance(verdicts.num_rows, **reasons)
         done = dict(sorted(run.counts.items(), key=lambda pair: -pair[1]))
@@ -100,21 +101,25 @@ def verify(
 
 
 @cache
-def verifiers(profile: str, open_ended: str = OWN) -> dict[str, str]:
+def list_verifiers(profile: str, open_ended: str = OWN) -> dict[str, str]:
     """The verifier word of each problem type under a profile: the versions of the task's and the profile's rules.
 
-    Answers in words have that of their scorer too, where it is not the task's own.
+    Free-text types include their scorer's word if it is not the task's own.
     """
     from corpus import scoring
     from corpus.tasks import tasks
 
-    scoring.score(scoring.table_of([]), profile)  # raises for a profile that is not there
+    scoring.score(scoring.table_of([]), profile)  # raises for an unknown profile
     rules = {name: f"{name}@{task.version} {profile}@{scoring.VERSION}" for name, task in tasks().items()}
-    return rules if open_ended == OWN else rules | {name: f"{rules[name]} {open_ended}" for name in in_words()}
+    if open_ended == OWN:
+        return rules
+    return rules | {name: f"{rules[name]} {open_ended}" for name in list_free_text_types()}
 
 
-def verdicts_of(rows: Iterator[pa.Table], profile: str, workers: int | None, words: Scorer) -> Iterator[pa.Table]:
-    """Verdict rows for the traces read, in tables as they are scored."""
+def make_verdicts(
+    rows: Iterator[pa.Table], profile: str, workers: int | None, scorer: Scorer | None
+) -> Iterator[pa.Table]:
+    """Verdict rows for the traces in `rows`, one table for each."""
     waiting: deque[pa.Table] = deque()
 
     def tables() -> Iterator[pa.Table]:
@@ -122,10 +127,10 @@ def verdicts_of(rows: Iterator[pa.Table], profile: str, workers: int | None, wor
             waiting.append(table)
             yield table.select(INPUT.names)
 
-    for numbers in scored(tables(), profile, workers):
+    for numbers in score_tables(tables(), profile, workers):
         table = waiting.popleft()
-        numbers = rescored(words, table, numbers)
-        # What is not known yet gets another verifier word than the rules', so that the next run asks again.
+        numbers = rescore(scorer, table, numbers)
+        # An unknown score gets a verifier word of its own, so that the next run asks again.
         unanswered = pc.fill_null(pc.is_in(numbers["reason"], value_set=pa.array(UNANSWERED)), False)
         verifier = pc.if_else(
             unanswered, pc.binary_join_element_wise(table["verifier"], "unanswered", " "), table["verifier"]
@@ -137,8 +142,8 @@ def verdicts_of(rows: Iterator[pa.Table], profile: str, workers: int | None, wor
         yield verdicts
 
 
-def _batched(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The tables put together to what is worth a commit."""
+def _join_batches(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The tables concatenated to batches for one commit each."""
     held: list[pa.Table] = []
     last = monotonic()
     for table in tables:
@@ -151,7 +156,7 @@ def _batched(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
 
 
 def commit(run: Run, verdicts: pa.Table) -> Counter[str]:
-    """Write verdicts in one transaction and count them in the run; returns how many have each reason (`ok`: none)."""
+    """Write verdicts in one transaction and count them in the run; returns the count of each reason (`ok`: none)."""
     with run.transaction(f"{len(verdicts):,} verdicts") as tx:
         tx.append("verdicts", verdicts)
     counted = pc.value_counts(pc.fill_null(verdicts["reason"], "ok")).to_pylist()

@@ -1,10 +1,11 @@
-"""Who scores answers in words: a file each. A run names one, and its verdicts say which it was.
+"""Scorers of free-text answers, one file each. A run names one, and its verdicts record which.
 
     rouge                                                   the task's own overlap of words (the default)
     reward_model:vllm:internlm/POLAR-7B@http://host:30000   a reward model over HTTP (or sglang, lmdeploy)
-    judge, judge:openai:gpt-5                               judgements kept in the corpus, of all judges or of one
+    judge, judge:openai:gpt-5                               judgements in the corpus, of all judges or of one
 
-Each file has `open_scorer(rest, corpus)`, which gives a `Scorer` for what follows the first colon.
+Each file has `open_scorer(rest, corpus)`, which returns a `Scorer` for the text after the first colon, or None if the
+task's own scores stand.
 """
 
 from collections.abc import Sequence
@@ -20,13 +21,13 @@ from corpus.errors import UsageError, near
 from corpus.response import split
 from corpus.scoring import ACCURACY_SHARE, FORMAT_SHARE
 
-OWN = "rouge"  # leaves the task's own scores
-UNANSWERED = ("reward_model_failed", "not_judged", "worker_died")  # not known yet: the next run asks again
+OWN = "rouge"  # keeps the task's own scores
+UNANSWERED = ("reward_model_failed", "not_judged", "worker_died")  # unknown for now: the next run asks again
 
 
 @dataclass(frozen=True)
-class Question:
-    """One answer to be scored against its reference."""
+class FreeTextAnswer:
+    """One answer to score against its reference."""
 
     trace_id: str
     problem: str
@@ -36,7 +37,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Score:
-    """What a scorer says of it: accuracy from 0 to 1, its own raw number, or the reason why there is none."""
+    """A scorer's result: accuracy from 0 to 1 and its own raw number, or the reason why there is none."""
 
     accuracy: float | None
     raw: float | None = None
@@ -44,50 +45,51 @@ class Score:
 
 
 class Scorer(Protocol):
-    """Scores answers in words. `word` names it, and all that changes its scores, in verdicts."""
+    """Scores free-text answers. `word` names it in verdicts, with everything that changes its scores."""
 
     word: str
 
-    def scores(self, questions: Sequence[Question]) -> list[Score]:
-        """A score for each question, in order."""
+    def scores(self, answers: Sequence[FreeTextAnswer]) -> list[Score]:
+        """A score for each answer, in order."""
 
 
 @cache
-def in_words() -> frozenset[str]:
+def list_free_text_types() -> frozenset[str]:
     """The problem types whose answers are free text."""
     from corpus.tasks import tasks
 
     return frozenset(name for name, task in tasks().items() if task.in_words)
 
 
-def scorer(spec: str, corpus: Corpus) -> Scorer:
-    """The scorer that a spec names. Raises UsageError for an unknown one or a spec that it cannot read."""
+def load_scorer(spec: str, corpus: Corpus) -> Scorer | None:
+    """The scorer that `spec` names, None for the task's own. Raises UsageError if it is unknown or malformed."""
     name, _, rest = spec.partition(":")
     known = modules(__name__)
     if name not in known:
         raise UsageError(f"unknown scorer '{name}'{near(name, known)}")
-    found: Scorer = known[name].open_scorer(rest, corpus)
+    found: Scorer | None = known[name].open_scorer(rest, corpus)
     return found
 
 
-def rescored(scorer: Scorer, rows: pa.Table, numbers: pa.Table) -> pa.Table:
-    """`numbers` with the scorer's accuracy for the rows of its type whose answer can be read and whose truth is there.
+def rescore(scorer: Scorer | None, rows: pa.Table, numbers: pa.Table) -> pa.Table:
+    """`numbers` with the scorer's accuracy for the free-text rows that have a readable answer and a truth.
 
-    `rows` has trace_id, problem_type, problem, response and ground_truth. The task's own accuracy stays as the
-    component `overlap`, the scorer's raw number comes under its name.
+    `rows` has trace_id, problem_type, problem, response and ground_truth. The task's own accuracy is kept as the
+    component `overlap`, the scorer's raw number under the scorer's name.
     """
-    if scorer.word == OWN:
+    if scorer is None:
         return numbers
+    free_text = list_free_text_types()
     types, responses, truths = (rows[name].to_pylist() for name in ("problem_type", "response", "ground_truth"))
-    places = [i for i, name in enumerate(types) if name in in_words() and truths[i] and split(responses[i]).answer]
+    places = [i for i, name in enumerate(types) if name in free_text and truths[i] and split(responses[i]).answer]
     if not places:
         return numbers
-    asked = rows.take(pa.array(places))
-    questions = [
-        Question(row["trace_id"], row["problem"] or "", row["ground_truth"], split(row["response"]).answer or "")
-        for row in asked.select(["trace_id", "problem", "ground_truth", "response"]).to_pylist()
+    chosen = rows.take(pa.array(places)).select(["trace_id", "problem", "ground_truth", "response"])
+    answers = [
+        FreeTextAnswer(row["trace_id"], row["problem"] or "", row["ground_truth"], split(row["response"]).answer or "")
+        for row in chosen.to_pylist()
     ]
-    scores = scorer.scores(questions)
+    scores = scorer.scores(answers)
     found = numbers.to_pylist()
     name = scorer.word.partition(":")[0]
     for place, score in zip(places, scores, strict=True):

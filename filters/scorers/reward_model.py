@@ -19,7 +19,7 @@ import tenacity
 
 from corpus import Corpus
 from corpus.errors import UsageError, near
-from filters.scorers import Question, Score
+from filters.scorers import FreeTextAnswer, Score
 
 FLOOR, CEILING = -10.0, 0.0
 BATCH = 32
@@ -70,15 +70,15 @@ class RewardModel:
 
     @property
     def word(self) -> str:
-        """The model and the scale, not the address: the same model elsewhere says the same."""
+        """The model and the scale, not the address: the same model elsewhere gives the same scores."""
         return f"reward_model:{self.model}[{FLOOR:g},{CEILING:g}]"
 
-    def scores(self, questions: Sequence[Question]) -> list[Score]:
-        """A score for each question; those of a batch that failed every time are `reward_model_failed`."""
-        return asyncio.run(self._scores(questions))
+    def scores(self, answers: Sequence[FreeTextAnswer]) -> list[Score]:
+        """A score for each answer; those of a batch that failed at every try are `reward_model_failed`."""
+        return asyncio.run(self._scores(answers))
 
-    async def _scores(self, questions: Sequence[Question]) -> list[Score]:
-        texts = [polar_text(question) for question in questions]
+    async def _scores(self, answers: Sequence[FreeTextAnswer]) -> list[Score]:
+        texts = [polar_text(answer) for answer in answers]
         at_a_time = asyncio.Semaphore(BATCHES_AT_A_TIME)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as session:
 
@@ -106,9 +106,9 @@ class RewardModel:
         path, body = ask(self.model, texts)
         async with session.post(self.url.rstrip("/") + path, json=body) as reply:
             reply.raise_for_status()
-            said = await reply.json(content_type=None)
+            scores = await reply.json(content_type=None)
         try:
-            raws = [float(raw) for raw in read(said)]
+            raws = [float(raw) for raw in read(scores)]
         except (KeyError, IndexError, TypeError) as error:
             raise ValueError(f"no scores in the reply of {self.server}") from error
         if len(raws) != len(texts) or any(raw != raw for raw in raws):
@@ -116,12 +116,12 @@ class RewardModel:
         return raws
 
 
-def polar_text(question: Question) -> str:
-    """The input that POLAR's model card documents, with the model's own tokens taken out of the parts."""
-    asked, reference, answer = (
-        _TOKENS.sub("", part)[-MOST_CHARACTERS:] for part in (question.problem, question.reference, question.answer)
+def polar_text(answer: FreeTextAnswer) -> str:
+    """The input that POLAR's model card documents, with the model's own tokens removed from the parts."""
+    problem, reference, candidate = (
+        _TOKENS.sub("", part)[-MOST_CHARACTERS:] for part in (answer.problem, answer.reference, answer.answer)
     )
-    return f"{asked}\n{reference}<|reward|>{asked}\n{answer}[UNUSED_TOKEN_130]"
+    return f"{problem}\n{reference}<|reward|>{problem}\n{candidate}[UNUSED_TOKEN_130]"
 
 
 def open_scorer(rest: str, corpus: Corpus) -> RewardModel:

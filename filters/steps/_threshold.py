@@ -1,4 +1,4 @@
-"""A least value for a number of the verdict, for all or for some problem types and tasks."""
+"""A minimum for a number of the verdict, for all traces or by task or problem type."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -8,11 +8,11 @@ from pydantic import Field, field_validator
 
 from corpus.errors import near
 from filters.candidates import Candidates
-from filters.recipe import Options
+from filters.recipe import StepOptions
 
 
-class Least(Options):
-    """`min` for all; `by_task` and then `by_problem_type` say otherwise for some."""
+class ThresholdOptions(StepOptions):
+    """`min` for all; `by_task`, and over it `by_problem_type`, replace it."""
 
     min: float
     by_task: dict[str, float] = Field(default={})
@@ -21,54 +21,54 @@ class Least(Options):
     @field_validator("by_problem_type")
     @classmethod
     def _types(cls, given: dict[str, float]) -> dict[str, float]:
-        known_types(given, "by_problem_type")
+        check_types(given, "by_problem_type")
         return given
 
     @field_validator("by_task")
     @classmethod
     def _tasks(cls, given: dict[str, float]) -> dict[str, float]:
-        _check(given, families(), "by_task")
+        _check_names(given, list_families(), "by_task")
         return given
 
 
-def below(candidates: Candidates, number: str, least: Least, reason: str) -> duckdb.DuckDBPyRelation:
-    """The candidates whose `number` is less than asked for."""
+def below(candidates: Candidates, number: str, options: ThresholdOptions, reason: str) -> duckdb.DuckDBPyRelation:
+    """The candidates whose `number` is below its minimum."""
     return candidates.sql(
         f"""select trace_id, $reason as reason from candidates
             left join (select unnest($tasks::varchar[]) as task, unnest($task_mins::double[]) as task_min)
               using (task)
             left join (select unnest($types::varchar[]) as problem_type, unnest($type_mins::double[]) as type_min)
               using (problem_type)
-            where {number} < coalesce(type_min, task_min, $least)""",
+            where {number} < coalesce(type_min, task_min, $min)""",
         {
             "reason": reason,
-            "least": least.min,
-            "tasks": list(least.by_task),
-            "task_mins": list(least.by_task.values()),
-            "types": list(least.by_problem_type),
-            "type_mins": list(least.by_problem_type.values()),
+            "min": options.min,
+            "tasks": list(options.by_task),
+            "task_mins": list(options.by_task.values()),
+            "types": list(options.by_problem_type),
+            "type_mins": list(options.by_problem_type.values()),
         },
     )
 
 
-def known_types(given: Iterable[str], key: str) -> list[str]:
+def check_types(given: Iterable[str], key: str) -> list[str]:
     """The problem types given; raises ValueError, with near names, for one that no task has."""
     from corpus.tasks import tasks
 
-    return _check(given, tasks(), key)
+    return _check_names(given, tasks(), key)
 
 
 @cache
-def families() -> frozenset[str]:
+def list_families() -> frozenset[str]:
     """The task families that samples can belong to."""
     from corpus.tasks import tasks
 
     return frozenset(name for task in tasks().values() for name in task.families)
 
 
-def _check(given: Iterable[str], known: Iterable[str], key: str) -> list[str]:
+def _check_names(given: Iterable[str], known: Iterable[str], key: str) -> list[str]:
     names = list(given)
     for name in names:
-        if name not in known:  # a misspelt threshold would silently be none
+        if name not in known:  # a misspelt name would silently have no threshold
             raise ValueError(f"{key}: unknown name '{name}'{near(name, known)}")
     return names

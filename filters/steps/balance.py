@@ -11,10 +11,10 @@ import duckdb
 from pydantic import Field
 
 from filters.candidates import Candidates
-from filters.recipe import Options as _Options
+from filters.recipe import StepOptions
 
 
-class Options(_Options):
+class Options(StepOptions):
     """`rows` in all, over the values of the column `by`."""
 
     by: str
@@ -28,7 +28,7 @@ def drops(candidates: Candidates, options: Options) -> duckdb.DuckDBPyRelation:
     counted = candidates.sql(
         f'select "{options.by}"::varchar, count(*) from candidates group by 1 order by 1'
     ).fetchall()
-    parts = shared_out(dict(counted), options.rows, options.shares)
+    parts = share_out(dict(counted), options.rows, options.shares)
     return candidates.sql(
         f"""select trace_id, 'over_balance' as reason from candidates
             join (select unnest($values::varchar[]) as value, unnest($parts::bigint[]) as part)
@@ -38,7 +38,7 @@ def drops(candidates: Candidates, options: Options) -> duckdb.DuckDBPyRelation:
     )
 
 
-def shared_out(there: dict[str | None, int], rows: int, shares: dict[str, float]) -> dict[str | None, int]:
+def share_out(there: dict[str | None, int], rows: int, shares: dict[str, float]) -> dict[str | None, int]:
     """How many of each value to take, so that they are `rows` together, or all that there are.
 
     Values that have no more than their part give all they have, and the rest is shared out again among the others;

@@ -9,10 +9,10 @@ import duckdb
 from pydantic import Field
 
 from filters.candidates import Candidates
-from filters.recipe import Options as _Options
+from filters.recipe import StepOptions
 
 
-class Options(_Options):
+class Options(StepOptions):
     """`n` traces of a sample stay."""
 
     n: int = Field(default=1, ge=1)

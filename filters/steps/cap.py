@@ -10,10 +10,10 @@ import duckdb
 from pydantic import Field, model_validator
 
 from filters.candidates import Candidates
-from filters.recipe import Options as _Options
+from filters.recipe import StepOptions
 
 
-class Options(_Options):
+class Options(StepOptions):
     """`rows` of each value of the column or columns `by`; `rows_for` says otherwise for values of a single column."""
 
     by: str | list[str]

@@ -15,9 +15,9 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from filters.candidates import Candidates
-from filters.recipe import Options as _Options
+from filters.recipe import StepOptions
 from filters.score import warm
-from filters.steps._threshold import known_types
+from filters.steps._threshold import check_types
 
 _ANNOUNCED = re.compile(
     r"\banswer\s*(?:is|:|=|would be|should be|must be)\s*:?\s*(?:option\s*)?(?=(?P<said>[^\n]+))", re.IGNORECASE
@@ -27,7 +27,7 @@ _END = re.compile(r"(?:[.;]|,(?= )|!| because\b| since\b| so\b| as\b)(?:\s|$)")
 _AROUND = " \t.,;:!*_\"'`"
 
 
-class Options(_Options):
+class Options(StepOptions):
     """Which problem types are looked at, and how far the two must agree (an accuracy)."""
 
     agreement: float = Field(default=0.5, gt=0, le=1)
@@ -45,13 +45,13 @@ class Options(_Options):
     @field_validator("problem_types")
     @classmethod
     def _known(cls, given: list[str]) -> list[str]:
-        return known_types(given, "problem_types")
+        return check_types(given, "problem_types")
 
 
 def drops(candidates: Candidates, options: Options) -> pa.Table:
     """The traces that contradict themselves."""
-    return candidates.judged(
-        partial(judge, agreement=options.agreement, types=frozenset(options.problem_types)),
+    return candidates.check_texts(
+        partial(check, agreement=options.agreement, types=frozenset(options.problem_types)),
         "thinking, answer",
         "problem_type, data_type, options",
         only="regexp_matches(thinking, '(?i)answer|boxed')",
@@ -60,7 +60,7 @@ def drops(candidates: Candidates, options: Options) -> pa.Table:
     )
 
 
-def judge(texts: pa.Table, agreement: float, types: frozenset[str]) -> pa.Table:
+def check(texts: pa.Table, agreement: float, types: frozenset[str]) -> pa.Table:
     """A reason, or null, for each row of thinking, answer, problem_type, data_type and options."""
     from corpus.response import wrap
     from corpus.scoring import score

@@ -12,10 +12,10 @@ import duckdb
 from pydantic import Field
 
 from filters.candidates import Candidates
-from filters.recipe import Options as _Options
+from filters.recipe import StepOptions
 
 
-class Options(_Options):
+class Options(StepOptions):
     """`component` is a verdict's component: reward_model, judge, overlap, or one of a task's own."""
 
     component: str = "reward_model"

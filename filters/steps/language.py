@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from filters.candidates import Candidates
-from filters.recipe import Options as _Options
+from filters.recipe import StepOptions
 
 LETTERS = {
     "Latin": "A-Za-zÀ-ÖØ-öø-ɏḀ-ỿ",
@@ -31,7 +31,7 @@ _SCRIPTS = {name: re.compile(f"[{letters}]") for name, letters in LETTERS.items(
 _MARKUP = re.compile(r"<[^<>]*>|\\[a-zA-Z]+|\b[a-zA-Z]\b|\"\w+\"")
 
 
-class Options(_Options):
+class Options(StepOptions):
     """`share` of the letters may be of another script."""
 
     share: float = Field(default=0.2, gt=0, lt=1)
@@ -39,10 +39,10 @@ class Options(_Options):
 
 def drops(candidates: Candidates, options: Options) -> pa.Table:
     """The traces that switch."""
-    return candidates.judged(partial(judge, share=options.share), "thinking, answer", "problem")
+    return candidates.check_texts(partial(check, share=options.share), "thinking, answer", "problem")
 
 
-def judge(texts: pa.Table, share: float) -> pa.Table:
+def check(texts: pa.Table, share: float) -> pa.Table:
     """A reason, or null, for each row of thinking, problem and answer."""
     rows = zip(*(texts[name].to_pylist() for name in ("thinking", "problem", "answer")), strict=True)
     reasons = ["language_switch" if switched(t or "", (p or "") + (a or ""), share) else None for t, p, a in rows]

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from filters.candidates import Candidates
-from filters.recipe import Options as _Options
+from filters.recipe import StepOptions
 
 _GIVEN_WORDS = ("ground", "reference", "provided", "given", "known", "gold", "annotated", "hint", "told", "according")
 _ANNOUNCED = re.compile(
@@ -29,7 +29,7 @@ _GIVEN = re.compile(
 )
 
 
-class Options(_Options):
+class Options(StepOptions):
     """The first `head` of the thinking, as a share of its characters, may not announce the answer."""
 
     head: float = Field(default=0.15, gt=0, le=1)
@@ -37,10 +37,10 @@ class Options(_Options):
 
 def drops(candidates: Candidates, options: Options) -> pa.Table:
     """The traces that leak."""
-    return candidates.judged(partial(judge, head=options.head), "response, thinking, answer")
+    return candidates.check_texts(partial(check, head=options.head), "response, thinking, answer")
 
 
-def judge(texts: pa.Table, head: float) -> pa.Table:
+def check(texts: pa.Table, head: float) -> pa.Table:
     """A reason, or null, for each row of response, thinking and answer."""
     rows = zip(*(texts[name].to_pylist() for name in ("response", "thinking", "answer")), strict=True)
     return pa.table({"reason": pa.array([_reason(r or "", t or "", a or "", head) for r, t, a in rows], pa.string())})

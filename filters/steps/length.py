@@ -10,10 +10,10 @@ import duckdb
 from pydantic import Field
 
 from filters.candidates import Candidates
-from filters.recipe import Options as _Options
+from filters.recipe import StepOptions
 
 
-class Options(_Options):
+class Options(StepOptions):
     """`min` and `max` are both still kept."""
 
     min: int = Field(default=0, ge=0)

@@ -15,15 +15,15 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from filters.candidates import Candidates
-from filters.near_duplicates import hash_media, near_hashes
-from filters.pool import shared
-from filters.recipe import Options as _Options
+from filters.near_duplicates import find_near_hashes, hash_media
+from filters.pool import get_pool
+from filters.recipe import StepOptions
 from filters.score import PRELOAD
 
 PER_TABLE = 256
 
 
-class Options(_Options):
+class Options(StepOptions):
     """`distance` is in bits of 64."""
 
     distance: int = Field(default=4, ge=0, le=16)
@@ -40,7 +40,7 @@ def drops(candidates: Candidates, options: Options) -> pa.Table:
     known = _hashed(candidates, media)
     repeated = {
         name
-        for name, near in zip(media, near_hashes((known.get(n) for n in media), options.distance), strict=True)
+        for name, near in zip(media, find_near_hashes((known.get(n) for n in media), options.distance), strict=True)
         if near is not None
     }
     going = [bool(names) and set(names) <= repeated for names in samples["media"].to_pylist()]
@@ -58,7 +58,7 @@ def _hashed(candidates: Candidates, media: dict[str, str]) -> dict[str, list[int
     paths = [str(candidates.corpus.media.path(name)) for name in new]
     files = pa.table({"path": paths, "kind": [media[name] for name in new]})
     tables = (files.slice(start, PER_TABLE) for start in range(0, len(files), PER_TABLE))
-    pool = shared(candidates.workers, preload=PRELOAD)
+    pool = get_pool(candidates.workers, preload=PRELOAD)
     hashed = pa.concat_tables(pool.map(hash_media, tables, lambda reason: {"hashes": None}))
     known |= dict(zip(new, hashed["hashes"].to_pylist(), strict=True))
     _save(known, cache)

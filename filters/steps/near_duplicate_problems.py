@@ -15,13 +15,13 @@ import pyarrow as pa
 from pydantic import Field
 
 from filters.candidates import Candidates
-from filters.near_duplicates import near_texts
-from filters.recipe import Options as _Options
+from filters.near_duplicates import find_near_texts
+from filters.recipe import StepOptions
 
 _PLACEHOLDER = re.compile(r"<(?:image|video)>")
 
 
-class Options(_Options):
+class Options(StepOptions):
     """`threshold` is a Jaccard similarity; `media` says what is compared with what."""
 
     threshold: float = Field(default=0.8, gt=0.3, le=1)
@@ -36,5 +36,5 @@ def drops(candidates: Candidates, options: Options) -> pa.Table:
     )
     asked = [_PLACEHOLDER.sub(" ", text or "") for text in samples["asked"].to_pylist()]
     groups = samples["media"].to_pylist() if options.media == "same" else [""] * len(asked)
-    near = near_texts(asked, groups, options.threshold)
+    near = find_near_texts(asked, groups, options.threshold)
     return candidates.traces_of(samples, [place is not None for place in near], "near_duplicate_problem")

@@ -10,10 +10,10 @@ import duckdb
 from pydantic import Field
 
 from filters.candidates import Candidates
-from filters.recipe import Options as _Options
+from filters.recipe import StepOptions
 
 
-class Options(_Options):
+class Options(StepOptions):
     """Rates from `min` to `max`, both included, are kept."""
 
     min: float = Field(default=0.0, ge=0, le=1)

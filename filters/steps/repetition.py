@@ -15,13 +15,13 @@ import pyarrow as pa
 from pydantic import Field
 
 from filters.candidates import Candidates
-from filters.recipe import Options as _Options
+from filters.recipe import StepOptions
 
 GARBLED_SHARE = 0.02
 _GARBLE = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ufffd\ue000-\uf8ff]")
 
 
-class Options(_Options):
+class Options(StepOptions):
     """`times` the same `length` characters is too often."""
 
     times: int = Field(default=5, ge=2)
@@ -30,10 +30,10 @@ class Options(_Options):
 
 def drops(candidates: Candidates, options: Options) -> pa.Table:
     """The traces that repeat themselves or are garbled."""
-    return candidates.judged(partial(judge, times=options.times, length=options.length), "thinking")
+    return candidates.check_texts(partial(check, times=options.times, length=options.length), "thinking")
 
 
-def judge(texts: pa.Table, times: int, length: int) -> pa.Table:
+def check(texts: pa.Table, times: int, length: int) -> pa.Table:
     """A reason, or null, for each text."""
     return pa.table(
         {"reason": pa.array([_reason(t or "", times, length) for t in texts["thinking"].to_pylist()], pa.string())}

@@ -8,11 +8,11 @@ Reason: reward_below_min.
 import duckdb
 
 from filters.candidates import Candidates
-from filters.steps._threshold import Least, below
+from filters.steps._threshold import ThresholdOptions, below
 
 
-class Options(Least):
-    """`min` for all; `by_task` and then `by_problem_type` say otherwise for some."""
+class Options(ThresholdOptions):
+    """`min` for all; `by_task`, and over it `by_problem_type`, replace it."""
 
 
 def drops(candidates: Candidates, options: Options) -> duckdb.DuckDBPyRelation:

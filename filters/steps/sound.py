@@ -9,10 +9,10 @@ import duckdb
 from pydantic import Field
 
 from filters.candidates import Candidates
-from filters.recipe import Options as _Options
+from filters.recipe import StepOptions
 
 
-class Options(_Options):
+class Options(StepOptions):
     """`share` of a trace's judgements, at least, must call it sound; `by` names one judge, else all count.
 
     `unjudged` traces are dropped unless it says `keep`.

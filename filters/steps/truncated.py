@@ -9,9 +9,13 @@ it has no `</answer>`. Reason: truncated.
 import duckdb
 
 from filters.candidates import Candidates
-from filters.recipe import Options
+from filters.recipe import StepOptions
 
 CUT = ("length", "max_tokens", "max_output_tokens", "content_filter", "model_context_window_exceeded")
+
+
+class Options(StepOptions):
+    """This step has none."""
 
 
 def drops(candidates: Candidates, options: Options) -> duckdb.DuckDBPyRelation:

@@ -8,7 +8,11 @@ Reason: not_well_formed.
 import duckdb
 
 from filters.candidates import Candidates
-from filters.recipe import Options
+from filters.recipe import StepOptions
+
+
+class Options(StepOptions):
+    """This step has none."""
 
 
 def drops(candidates: Candidates, options: Options) -> duckdb.DuckDBPyRelation:

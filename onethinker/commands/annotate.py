@@ -35,13 +35,13 @@ def annotate(
 
     from annotators import annotate_with
     from annotators.process_memory import frugal
-    from filters.live_verify import Alongside
+    from filters.live_verify import LiveVerifier
 
-    alongside = None
+    verifier = None
     with frugal(), Corpus.open(corpus) as opened:
         if verify and not settings.dry_run and settings.mode != "judge":
-            with Alongside(opened) as alongside:
-                report = annotate_with(opened, settings, verifier=alongside)
+            with LiveVerifier(opened) as verifier:
+                report = annotate_with(opened, settings, verifier=verifier)
         else:
             report = annotate_with(opened, settings)
     if report.estimate is not None:
@@ -52,8 +52,8 @@ def annotate(
     counted = {"traces": report.traces, "rejected": report.rejected, "left": report.left}
     counted |= {"held by other workers": report.elsewhere, "replayed": report.replayed}
     rows = [("", name, n) for name, n in counted.items() if n or name == "traces"]
-    if alongside is not None and (alongside.verified or report.traces):
-        rows += [("verified", "kept", alongside.kept), ("verified", "not kept", alongside.verified - alongside.kept)]
+    if verifier is not None and (verifier.verified or report.traces):
+        rows += [("verified", "kept", verifier.kept), ("verified", "not kept", verifier.verified - verifier.kept)]
     kinds = {"flag": report.flags, "reject": report.rejects, "fault": report.faults, "tokens": report.tokens}
     rows += [(kind, name, n) for kind, counts in kinds.items() for name, n in counts.items()]
     columns = {name: [row[i] for row in rows] for i, name in enumerate(("kind", "name", "count"))}
@@ -63,7 +63,7 @@ def annotate(
             f"up to ${report.unsure_usd:.6f} more may have been charged for requests that failed midway",
             file=sys.stderr,
         )
-    if alongside is not None and alongside.error:
-        print(f"verification stopped: {alongside.error}; run `onethinker verify` for the rest", file=sys.stderr)
+    if verifier is not None and verifier.error:
+        print(f"verification stopped: {verifier.error}; run `onethinker verify` for the rest", file=sys.stderr)
     if report.message:
         print(report.message, file=sys.stderr)

@@ -55,6 +55,6 @@ def check(
 
 
 def _score(tables: Iterable[pa.Table], profile: str) -> Iterator[pa.Table]:
-    from filters.score import scored
+    from filters.score import score_tables
 
-    return scored(tables, profile)
+    return score_tables(tables, profile)

@@ -6,7 +6,7 @@ import pytest
 
 from corpus import Corpus
 from corpus.errors import OneThinkerError
-from filters import Alongside, live_verify, verify
+from filters import LiveVerifier, live_verify, verify
 
 Add = Callable[..., str]
 
@@ -19,15 +19,15 @@ def traces(sample: Add, trace: Add) -> list[str]:
 
 
 def test_traces_get_the_verdicts_that_verify_would_give(corpus: Corpus, traces: list[str]) -> None:
-    with Alongside(corpus) as beside:
-        beside.take(traces[:2])
-        beside.take(traces[2:])
-    assert (beside.verified, beside.kept) == (4, 1)
+    with LiveVerifier(corpus) as verifier:
+        verifier.take(traces[:2])
+        verifier.take(traces[2:])
+    assert (verifier.verified, verifier.kept) == (4, 1)
     assert verify(corpus).traces == 0, "verify finds nothing left to do"
     assert corpus.sql("select status from runs where kind = 'verify'").fetchall() == [("done",)] * 2
     accuracy = dict(corpus.sql("select trace_id, accuracy from verdicts where profile = 'strict'").fetchall())
     assert [accuracy[trace_id] for trace_id in traces] == [1.0, 0.0, 0.0, None]
-    assert beside.reasons["ok"] == 2
+    assert verifier.reasons["ok"] == 2
 
 
 def test_what_fails_is_told_and_disturbs_nothing(
@@ -37,10 +37,10 @@ def test_what_fails_is_told_and_disturbs_nothing(
         raise OneThinkerError("the database connection is lost")
 
     monkeypatch.setattr(live_verify, "commit", lost)
-    with Alongside(corpus) as beside:
-        beside.take(traces)
-    assert beside.error == "the database connection is lost"
-    assert beside.verified == 0
+    with LiveVerifier(corpus) as verifier:
+        verifier.take(traces)
+    assert verifier.error == "the database connection is lost"
+    assert verifier.verified == 0
 
 
 def test_a_fault_of_the_program_is_raised_when_the_work_is_done(
@@ -48,22 +48,22 @@ def test_a_fault_of_the_program_is_raised_when_the_work_is_done(
 ) -> None:
     monkeypatch.setattr(live_verify, "commit", lambda *_: None / 1)
     work = []
-    with pytest.raises(TypeError), Alongside(corpus) as beside:  # noqa: PT012
-        beside.take(traces)
+    with pytest.raises(TypeError), LiveVerifier(corpus) as verifier:  # noqa: PT012
+        verifier.take(traces)
         work.append("done")
     assert work == ["done"]
 
 
 def test_without_traces_it_writes_nothing(corpus: Corpus) -> None:
-    with Alongside(corpus):
+    with LiveVerifier(corpus):
         pass
     assert corpus.sql("select count(*) from runs").fetchone() == (0,)
 
 
 def test_left_by_an_exception_it_drops_what_waits(corpus: Corpus, traces: list[str]) -> None:
-    with pytest.raises(KeyboardInterrupt), Alongside(corpus) as beside:  # noqa: PT012
-        with beside._changed:  # so that the thread cannot have begun
-            beside._waiting += traces
-            beside._dropping = True
+    with pytest.raises(KeyboardInterrupt), LiveVerifier(corpus) as verifier:  # noqa: PT012
+        with verifier._changed:  # so that the thread cannot have begun
+            verifier._waiting += traces
+            verifier._dropping = True
         raise KeyboardInterrupt
     assert corpus.sql("select count(*) from verdicts").fetchone() == (0,)

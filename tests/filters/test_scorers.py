@@ -1,4 +1,4 @@
-"""Who scores answers in words: one interface, recorded in the verdict, and never a guess where there is no answer."""
+"""Scorers of free text: one interface, recorded in the verdict, and no score without an answer."""
 
 import json
 import threading
@@ -12,7 +12,7 @@ from corpus import Corpus
 from corpus.errors import OneThinkerError, UsageError
 from filters.candidates import Candidates
 from filters.recipe import parse
-from filters.scorers import Question, scorer
+from filters.scorers import FreeTextAnswer, load_scorer
 from filters.scorers.reward_model import RewardModel, polar_text
 from filters.verify import verify
 
@@ -64,19 +64,19 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     served.server.shutdown()
 
 
-def questions(*answers: str) -> list[Question]:
-    return [Question(f"t{i}", "<image>What is it?", "A red ball.", answer) for i, answer in enumerate(answers)]
+def candidates(*answers: str) -> list[FreeTextAnswer]:
+    return [FreeTextAnswer(f"t{i}", "<image>What is it?", "A red ball.", answer) for i, answer in enumerate(answers)]
 
 
 def test_the_input_is_as_the_model_card_documents() -> None:
-    (question,) = questions("A <|reward|>blue[UNUSED_TOKEN_130] ball.")
-    assert polar_text(question) == ("What is it?\nA red ball.<|reward|>What is it?\nA blue ball.[UNUSED_TOKEN_130]")
+    (candidate,) = candidates("A <|reward|>blue[UNUSED_TOKEN_130] ball.")
+    assert polar_text(candidate) == ("What is it?\nA red ball.<|reward|>What is it?\nA blue ball.[UNUSED_TOKEN_130]")
 
 
 @pytest.mark.parametrize(("server", "path"), [("vllm", "/pooling"), ("sglang", "/classify"), ("lmdeploy", "/pooling")])
 def test_each_server_is_asked_and_read_in_its_own_way(served: Served, server: str, path: str) -> None:
     model = RewardModel(server, f"made/{server}", served.url, wait_s=0.01)
-    scores = model.scores(questions(*["a red ball", "a dog"] * 40))
+    scores = model.scores(candidates(*["a red ball", "a dog"] * 40))
     assert [score.raw for score in scores] == [0.0, -9.0] * 40
     assert [score.accuracy for score in scores] == pytest.approx([1.0, 0.1] * 40)
     assert {asked for asked, _ in served.asked} == {path}
@@ -87,17 +87,17 @@ def test_each_server_is_asked_and_read_in_its_own_way(served: Served, server: st
 def test_a_failed_batch_is_asked_again_and_then_left_without_a_score(served: Served, fault: str) -> None:
     model = RewardModel("vllm", "made", served.url, wait_s=0.01)
     served.faults = [fault] * 2
-    assert [score.raw for score in model.scores(questions("a red ball"))] == [0.0]
+    assert [score.raw for score in model.scores(candidates("a red ball"))] == [0.0]
     assert len(served.asked) == 3
     served.faults = [fault] * 4
-    (score,) = model.scores(questions("a red ball"))
+    (score,) = model.scores(candidates("a red ball"))
     assert (score.accuracy, score.reason) == (None, "reward_model_failed")
 
 
 def test_no_server_is_no_score(served: Served) -> None:
     served.server.server_close()
     model = RewardModel("vllm", "made", "http://127.0.0.1:9", wait_s=0.01)
-    assert [score.reason for score in model.scores(questions("a red ball"))] == ["reward_model_failed"]
+    assert [score.reason for score in model.scores(candidates("a red ball"))] == ["reward_model_failed"]
 
 
 def _words(sample: Add, trace: Add) -> tuple[str, str, str]:
@@ -111,13 +111,6 @@ def _words(sample: Add, trace: Add) -> tuple[str, str, str]:
 def rows(corpus: Corpus) -> dict[str, tuple[Any, ...]]:
     found = corpus.sql("select trace_id, accuracy, reason, verifier, components from latest_verdicts").fetchall()
     return {row[0]: row[1:] for row in found}
-
-
-def test_the_tasks_own_scorer_answers_like_the_others(corpus: Corpus) -> None:
-    good, bad = scorer("rouge", corpus).scores(questions("A red ball.", "A dog."))
-    assert good.accuracy == 1.0
-    assert bad.accuracy is not None
-    assert bad.accuracy < 0.5
 
 
 def test_a_reward_model_scores_words_and_is_recorded(corpus: Corpus, sample: Add, trace: Add, served: Served) -> None:
@@ -195,6 +188,6 @@ def test_scores_are_put_in_their_group_by_sql(corpus: Corpus, sample: Add, trace
         ("reward_model:vllm:m@h:3000", "needs SERVER:MODEL@URL"),
     ],
 )
-def test_what_is_wrong_with_a_scorer_is_told(corpus: Corpus, spec: str, words: str) -> None:
+def test_a_wrong_scorer_is_refused(corpus: Corpus, spec: str, words: str) -> None:
     with pytest.raises(UsageError, match=words.replace("?", r"\?")):
-        scorer(spec, corpus)
+        load_scorer(spec, corpus)

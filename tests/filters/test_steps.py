@@ -14,7 +14,7 @@ from corpus.response import wrap
 from filters import near_duplicates
 from filters.candidates import Candidates
 from filters.recipe import parse
-from filters.steps.balance import shared_out
+from filters.steps.balance import share_out
 from filters.steps.contradiction import conclusion
 from filters.steps.repetition import repeats
 
@@ -244,7 +244,7 @@ def test_near_duplicate_media(corpus: Corpus, sample: Add, trace: Add, tmp_path:
     ],
 )
 def test_shared_out(there: dict[Any, int], rows: int, shares: dict[str, float], expected: dict[Any, int]) -> None:
-    assert shared_out(there, rows, shares) == expected
+    assert share_out(there, rows, shares) == expected
 
 
 def test_balance(corpus: Corpus, sample: Add, trace: Add) -> None:
@@ -312,4 +312,4 @@ def test_near_texts_finds_the_same_by_minhash_and_by_comparing_all(monkeypatch: 
             texts.append(" ".join(chance.choices(words, k=25)) + f" {i}")
             groups.append("g" + str(i % 4))
             expected.append(None)
-    assert near_duplicates.near_texts(texts, groups, 0.85) == expected
+    assert near_duplicates.find_near_texts(texts, groups, 0.85) == expected

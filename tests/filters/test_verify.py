@@ -1,21 +1,18 @@
 """Verification: every trace gets one verdict, whatever happens on the way."""
 
 import json
-import os
-import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from corpus import Corpus
 from corpus.errors import OneThinkerError
-from filters.verify import verifiers, verify
+from filters.select import select
+from filters.verify import list_verifiers, verify
 
 Add = Callable[..., str]
 VERDICTS = "select trace_id, profile, verifier, format, structure, accuracy, reward, reason from verdicts order by all"
@@ -59,12 +56,12 @@ def test_new_rules_score_again(corpus: Corpus, sample: Add, trace: Add, monkeypa
     trace(sample("b", problem_type="OCR"))
     verify(corpus)
     monkeypatch.setattr(type(task("OCR")), "version", 99)
-    verifiers.cache_clear()
+    list_verifiers.cache_clear()
     try:
         assert verify(corpus).traces == 1
         assert corpus.sql("select count(*) from latest_verdicts").fetchone() == (2,)
     finally:
-        verifiers.cache_clear()
+        list_verifiers.cache_clear()
 
 
 def test_a_slice_is_a_condition_over_samples_and_traces(corpus: Corpus, sample: Add, trace: Add) -> None:
@@ -94,7 +91,7 @@ def test_a_problem_type_that_no_task_knows_is_told(corpus: Corpus, sample: Add, 
     assert verify(corpus, where="problem_type <> 'riddle'").traces == 0
 
 
-def _filled(url: Path, traces: int) -> None:
+def _fill(url: Path, traces: int) -> None:
     with Corpus.create(url) as corpus:
         corpus.append(
             "samples",
@@ -124,42 +121,79 @@ def _filled(url: Path, traces: int) -> None:
         )
 
 
-def _command(*arguments: Any) -> list[str]:
-    code = "import sys, filters, filters.scratch_db as w; w.BATCH_ROWS = 500\n"
-    code += "sys.modules['filters.verify'].COMMIT_ROWS = 1000\n"
-    code += "from onethinker.cli import main; sys.exit(main(sys.argv[1:]))"
-    return [sys.executable, "-c", code, *map(str, arguments)]
+# Kills its own process at the n-th append: before the commit that it is part of, or after the append's transaction.
+COMMAND = """
+import os, signal, sys
+import filters, filters.scratch_db
+from corpus.lake import Lake, Transaction
+from onethinker.cli import main
+
+filters.scratch_db.BATCH_ROWS, sys.modules["filters.verify"].COMMIT_ROWS = int(sys.argv[1]), int(sys.argv[1])
+nth, moment, seen = int(sys.argv[2]), sys.argv[3], [0]
+append, commit = Transaction.append, Lake.transaction
+
+def counted(self, *arguments):
+    seen[0] += 1
+    found = append(self, *arguments)
+    if seen[0] == nth and moment == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return found
+
+class Watched:
+    def __init__(self, inner):
+        self.inner = inner
+    def __enter__(self):
+        return self.inner.__enter__()
+    def __exit__(self, *error):
+        done = self.inner.__exit__(*error)
+        if seen[0] >= nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+
+Transaction.append = counted
+Lake.transaction = lambda *arguments, **options: Watched(commit(*arguments, **options))
+sys.exit(main(sys.argv[4:]))
+"""
 
 
-@pytest.mark.parametrize("verb", ["verify", "select"])
-def test_killed_at_any_moment_the_same_command_ends_in_the_same_state(tmp_path: Path, verb: str) -> None:
+@pytest.mark.parametrize(
+    ("verb", "traces", "kills"),
+    [
+        ("verify", 300, [(3, "before")]),
+        ("select", 300, [(4, "before")]),
+        pytest.param("verify", 6000, [(1, "after"), (2, "before"), (4, "after")], marks=pytest.mark.slow),
+        pytest.param("select", 6000, [(1, "after"), (2, "before"), (3, "before")], marks=pytest.mark.slow),
+    ],
+)
+def test_killed_at_any_commit_the_same_command_ends_in_the_same_state(
+    tmp_path: Path, verb: str, traces: int, kills: list[tuple[int, str]]
+) -> None:
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("seed: 5\nsteps: [accuracy: {min: 0.4}, repetition, cap: {by: problem_type, rows: 1500}]\n")
+    cap = traces // 4
+    recipe.write_text(f"seed: 5\nsteps: [accuracy: {{min: 0.4}}, repetition, cap: {{by: problem_type, rows: {cap}}}]\n")
     ends = []
-    for url, kills in ((tmp_path / "undisturbed", 0), (tmp_path / "killed", 4)):
-        _filled(url, 6000)
+    for url, planned in ((tmp_path / "undisturbed", []), (tmp_path / "killed", kills)):
+        _fill(url, traces)
+        command = ["verify"] if verb == "verify" else ["select", str(recipe), "--name", "v"]
         if verb == "select":
-            subprocess.run(_command("verify", "--corpus", url), check=True, capture_output=True, timeout=120)
-        command = _command("verify", "--corpus", url)
-        if verb == "select":
-            command = _command("select", recipe, "--name", "v", "--corpus", url)
-        chance = random.Random(11)
-        for _ in range(kills):
-            with subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-            ) as started:
-                time.sleep(chance.uniform(1.0, 5.0))
-                os.killpg(started.pid, signal.SIGKILL)
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
+            with Corpus.open(url) as corpus:
+                verify(corpus)
+        for nth, moment in planned:
+            kill = [sys.executable, "-c", COMMAND, str(traces // 6), str(nth), moment, *command, "--corpus", str(url)]
+            assert subprocess.run(kill, capture_output=True, timeout=280, check=False).returncode == -signal.SIGKILL
         with Corpus.open(url) as corpus:
+            if verb == "verify":
+                verify(corpus)
+            else:
+                select(corpus, recipe, "v")
             verdicts = corpus.sql(VERDICTS).fetchall()
             rows = corpus.sql("select * exclude (run_id) from snapshot_rows order by all").fetchall()
             drops = corpus.sql("select * exclude (run_id) from snapshot_drops order by all").fetchall()
             versions = [(s.ref, s.rows, s.fingerprint, s.damage()) for s in corpus.snapshots.list()]
-            states = [state for (state,) in corpus.sql("select distinct status from runs").fetchall()]
+            states = {state for (state,) in corpus.sql("select status from runs").fetchall()}
         left = sorted(path.name for path in (url / "snapshots").glob("*"))
         ends.append(json.dumps([verdicts, rows, drops, versions, left]))
-        assert set(states) <= {"done", "crashed"}
-        assert len(verdicts) == 6000
+        assert states == ({"done", "crashed"} if planned else {"done"})
+        assert len(verdicts) == traces
         assert len(versions) == (verb == "select")
     assert ends[0] == ends[1]
