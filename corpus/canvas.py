@@ -1,4 +1,4 @@
-"""A surface that tasks draw their answers on: a picture or a video frame, with a timeline strip for what has times."""
+"""A surface that tasks draw answers on: a picture or a video frame, with a timeline strip for times."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -45,7 +45,7 @@ class Canvas:
         self._draw.rectangle(edges, outline=(*self.colour, self._strength(at_s)), width=self._line)
 
     def point(self, point: Sequence[float], *, positive: bool = True, at_s: float | None = None) -> None:
-        """A point [x, y]: a disc with a plus where it should lie on the object, with a minus where beside it."""
+        """A point [x, y]: a disc with a plus for a point on the object, with a minus for one beside it."""
         x, y = self._pixels(point)
         r = 2.5 * self._line
         strength = self._strength(at_s)
@@ -57,7 +57,7 @@ class Canvas:
             self._draw.line([(x, y - r / 2), (x, y + r / 2)], fill=mark, width=2)
 
     def span(self, start_s: float, end_s: float) -> None:
-        """A bar on the timeline strip; a moment (start = end) is a thin mark. Nothing where there is no strip."""
+        """A bar on the timeline strip; a moment (start = end) is a thin mark. Draws nothing if there is no strip."""
         if not self.duration_s:
             return
         top = self.height + _ROWS[self.ink] * STRIP_HEIGHT

@@ -1,4 +1,4 @@
-"""A row as the chat that trainers read: one user turn with the media in place, one assistant turn with the response."""
+"""A row as a chat for trainers: one user turn with the media in place, one assistant turn with the response."""
 
 import re
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ PART = pa.struct([("type", pa.string()), ("text", pa.string())])
 MESSAGE = pa.struct([("role", pa.string()), ("content", pa.list_(PART))])
 
 
-def placed(text: str, kinds: Sequence[str]) -> str:
-    """`text` with one `<image>` or `<video>` token for each medium; where it has none (evaluation files), they lead."""
+def place_media_tokens(text: str, kinds: Sequence[str]) -> str:
+    """`text` with one `<image>` or `<video>` token per medium, put in front if it has none (evaluation files)."""
     if not _TOKENS.search(text):
         return "".join(TOKEN[kind] for kind in kinds) + text
     return text
@@ -26,10 +26,10 @@ def messages(prompt: str, response: str | None, kinds: Sequence[str]) -> list[di
     """Chat messages with content parts, the form that transformers' chat templates and TRL read.
 
     The media tokens of the prompt become `{"type": "image"}` and `{"type": "video"}` parts in their places. Every
-    part has both keys, as Arrow wants of a list of structs. Without a response there is only the user turn.
+    part has both keys, as Arrow structs require. Without a response there is only the user turn.
     """
     parts: list[dict[str, Any]] = []
-    text = placed(prompt, kinds)
+    text = place_media_tokens(prompt, kinds)
     start = 0
     for found in _TOKENS.finditer(text):
         if found.start() > start:
@@ -58,7 +58,7 @@ def message_column(prompts: pa.StringArray, responses: pa.StringArray) -> pa.Lis
         kinds = pc.if_else(is_token, kind, kinds)
     texts = pc.if_else(pc.equal(kinds, "text"), texts, pa.scalar(None, pa.string()))
     answered = responses.drop_null()
-    # Each row's user parts and, behind them, its one assistant part: indices into both lists joined.
+    # Each row's user parts, then its one assistant part: indices into both lists joined.
     has_response = pc.is_valid(responses).to_numpy(zero_copy_only=False)
     user_parts = np.bincount(row_of, minlength=rows)
     order = np.argsort(

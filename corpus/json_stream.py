@@ -1,7 +1,7 @@
-"""The rows of a JSON list or a JSONL file, one at a time, whatever the size of the file and whatever is wrong with it.
+"""The rows of a JSON list or a JSONL file, one at a time, in constant memory, with broken places reported as rows.
 
-What stands at the start of the text tells the two apart: `[` begins a list, anything else is read line by line.
-A byte order mark is skipped; a file that ends in .gz, .bz2, .xz or .zst is unpacked on the way.
+A file that starts with `[` is a list, any other is read line by line. A byte order mark is skipped; files that end in
+.gz, .bz2, .xz or .zst are decompressed.
 """
 
 import codecs
@@ -40,10 +40,10 @@ class Broken:
 
 
 def rows(path: str) -> Iterator[Row | Broken]:
-    """Yield what the file holds, in order. Numbers with a point become floats, as Python's own reader has them.
+    """Yield what the file holds, in order. Numbers with a point become floats, as in Python's `json`.
 
-    A broken line of JSONL costs that line. A list that breaks off or is no JSON at some point costs what follows:
-    the objects before it are yielded, then one Broken that tells the place.
+    A broken line of JSONL costs that line. A list that ends early or is malformed at some point costs the rest: the
+    objects before that point are yielded, then one Broken with its place.
     """
     compression = fsspec.utils.infer_compression(path)
     system, name = fsspec.core.url_to_fs(path)
@@ -78,9 +78,9 @@ class _Text:
             return out
         while chunk := self._read_file(n):
             self.done += len(chunk)
-            if out := self._marked(chunk, final=False):
+            if out := self._decode(chunk, final=False):
                 return out
-        return self._marked(b"", final=True)
+        return self._decode(b"", final=True)
 
     def _read_file(self, n: int) -> bytes:
         try:
@@ -89,7 +89,7 @@ class _Text:
             self.cut_off = True
             return b""
 
-    def _marked(self, chunk: bytes, *, final: bool) -> bytes:
+    def _decode(self, chunk: bytes, *, final: bool) -> bytes:
         text = self._decoder.decode(chunk, final)
         self.bad += text.count(_NOT_UTF8)
         return text.encode()
@@ -124,7 +124,7 @@ def _of_list(text: _Text) -> Iterator[Row | Broken]:
     try:
         for value in ijson.items(text, "item", use_float=True, buf_size=_READ_BYTES):
             row += 1
-            yield _checked(row, value, text)
+            yield _check_row(row, value, text)
     except ijson.JSONError as error:
         near = re.search(r"\n\s*(.*?)\n\s*\(right here\)", str(error).replace("\\n", "\n"))
         place = f"after {row} whole rows, at most {text.done} bytes into the file"
@@ -144,12 +144,12 @@ def _of_lines(text: _Text, path: str) -> Iterator[Row | Broken]:
                 return
             yield Broken(row, "malformed_json", str(error), line.decode())
         else:
-            yield _checked(row, value, text)
+            yield _check_row(row, value, text)
     if text.cut_off:
         yield Broken(row + 1, "malformed_json", "the compressed file breaks off here", "")
 
 
-def _checked(row: int, value: Any, text: _Text) -> Row | Broken:
+def _check_row(row: int, value: Any, text: _Text) -> Row | Broken:
     if text.bad and _NOT_UTF8 in (raw := orjson.dumps(value).decode()):
         return Broken(row, "invalid_utf8", f"bytes that are not UTF-8, shown as {_NOT_UTF8!r}", raw)
     if not isinstance(value, dict):

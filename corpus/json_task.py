@@ -1,4 +1,4 @@
-"""What the tasks with JSON answers share: an answer is read as a row of numbers, and many of them at once."""
+"""The base class of tasks with JSON answers: an answer is read as a row of numbers, many rows at once."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ class JsonTask(Task):
 
     def __init__(self) -> None:
         super().__init__()
-        self.readers: dict[str, LayoutReader] = {}  # by modality, which some ask different keys for
+        self.readers: dict[str, LayoutReader] = {}  # by modality: some tasks ask for different keys
 
     @abstractmethod
     def read(self, text: str, data_type: str) -> Sequence[float]:
-        """The numbers of an answer in the order of `kinds`; raises Unparsed where it holds no answer."""
+        """The numbers of an answer in the order of `kinds`. Raises Unparsed if there is no answer."""
 
     @abstractmethod
     def kinds(self, count: int) -> str:
@@ -33,11 +33,11 @@ class JsonTask(Task):
         return self.read(text, data_type)
 
     def read_many(self, texts: Sequence[str | None], data_types: Sequence[str]) -> list[Any]:
-        """Each text through `read`: what it holds, the Unparsed that says why not, or None where there is no text."""
+        """`read` of each text: its answer, the Unparsed that says why there is none, or None for no text."""
         found: list[Any] = self._read_alike(texts, data_types)
         for row, text in enumerate(texts):
             if found[row] is None and text is not None:
-                found[row] = self._tried(text, data_types[row])
+                found[row] = self._read_or_error(text, data_types[row])
         return found
 
     def _read_alike(self, texts: Sequence[str | None], data_types: Sequence[str]) -> list[Floats | None]:
@@ -52,7 +52,7 @@ class JsonTask(Task):
         return found
 
     def paper(self, batch: Batch) -> Scores:
-        """The released reward; of proper answers to proper truths it is computed from the numbers of all together."""
+        """The released reward; answers and truths that are both well-formed are scored as arrays."""
         with pause_collector():
             answers, truths = (self._read_alike(texts, batch.data_types) for texts in (batch.answers, batch.truths))
         proper = np.array([a is not None and t is not None for a, t in zip(answers, truths, strict=True)], dtype=bool)
@@ -69,11 +69,11 @@ class JsonTask(Task):
     def paper_of_proper(
         self, answers: Sequence[Floats], truths: Sequence[Floats], data_types: Sequence[str]
     ) -> tuple[Floats, Floats]:
-        """Released accuracy and structure of answers and truths that both could be read strictly."""
+        """Released accuracy and structure of rows whose answer and truth were read strictly."""
 
     @abstractmethod
     def paper_of_any(self, batch: Batch) -> Scores:
-        """The released reward of whatever was answered."""
+        """The released reward of any other rows."""
 
 
 def table(readings: Sequence[Sequence[float]], width: int) -> Floats:

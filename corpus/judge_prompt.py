@@ -1,9 +1,9 @@
-"""Judging traces by a language model: what it is asked, and what its reply has to say.
+"""The prompt of a language model that judges traces, and the form of its reply.
 
 A judgement is a row of `traces` with mode `judge`: its sample is the judged trace's, its `params` name that trace under
 `about`, and its answer is one JSON object. `reasoning` is "sound" or the number of the first sentence that does not
 hold; `score`, asked for where a task answers in words, says from 0 to 10 how well the answer agrees with the reference.
-`annotators` ask and keep them, the view `judgements` reads them, `filters` use it; neither room imports the other.
+`annotators` write them, the view `judgements` reads them, `filters` use that view.
 """
 
 from corpus.task import Task
@@ -45,7 +45,7 @@ nothing outside the tags:
 
 
 def template(task: Task) -> str:
-    """What a judge of this task's traces is asked; {reference}, the truth, only where the task answers in words."""
+    """The prompt of a judge of this task's traces; it holds {reference}, the truth, if the task answers in words."""
     rubric = _RUBRIC if task.in_words else ""
     example = '{"reasoning": "sound", "score": 7}' if task.in_words else '{"reasoning": "sound"}'
     return _RESPONSE + rubric + _REPLY.replace("{example}", example)

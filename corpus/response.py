@@ -1,4 +1,4 @@
-"""One response's parts: what is inside its `<think>` and `<answer>` tags, by the strict and by the released reading.
+"""Parsing of a response into its `<think>` and `<answer>` parts, strictly and as the released reward does.
 
 A well-formed response is `<think>…</think><answer>…</answer>`, white space allowed between and around the blocks.
 """
@@ -18,7 +18,7 @@ _LOOSE_END = re.compile(r"<\s*/\s*answer\s*>\s*")
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response taken apart. `answer` is None where there is no block to read; `reason` then says why in one word."""
+    """A parsed response. `answer` is None if there is no readable block; `reason` then says why in one word."""
 
     thinking: str | None
     answer: str | None
@@ -29,8 +29,8 @@ class Response:
 def split(text: str | None) -> Response:
     """The strict reading: the one final answer block, right at the end, and the thinking before it.
 
-    Tags are taken as written (`< answer >` is not a tag). Whatever stands in a `<think>` block is thinking, answer
-    tags included, so that a draft can not be graded for the answer. Reasons: `no_response`, `no_answer_block`,
+    Tags are taken as written (`< answer >` is not a tag). All of a `<think>` block is thinking, answer tags included,
+    so that a draft cannot be graded as the answer. Reasons: `no_response`, `no_answer_block`,
     `answer_not_closed`, `text_after_answer`, `several_answers`, `tags_in_answer`, `empty_answer`. A response that
     has a final answer block but no proper thinking before it is read, and is not well formed.
     """
@@ -43,8 +43,8 @@ def split(text: str | None) -> Response:
 def final_answer(text: str) -> tuple[float, str | None, str | None]:
     """(format, answer, reason) as in `split`, without copying the thinking."""
     closed = text.rfind(END_THINK)
-    behind = closed + len(END_THINK) if closed >= 0 else 0
-    start = text.find(ANSWER, behind)
+    after_thinking = closed + len(END_THINK) if closed >= 0 else 0
+    start = text.find(ANSWER, after_thinking)
     if start < 0:
         return 0.0, None, "no_answer_block" if text and not text.isspace() else "no_response"
     tail = text[start + len(ANSWER) :].rstrip()
@@ -59,7 +59,7 @@ def final_answer(text: str) -> tuple[float, str | None, str | None]:
     well_formed = (
         0 <= opened < closed
         and not text[:opened].strip()
-        and not text[behind:start].strip()
+        and not text[after_thinking:start].strip()
         and not _holds_think_tags(text, opened + len(THINK), closed)
     )
     return float(well_formed), body, None
@@ -74,18 +74,18 @@ def _holds_think_tags(text: str, start: int, end: int) -> bool:
 def split_released(text: str) -> tuple[float, str]:
     """The released reading: (format, text to grade), as the published reward takes a response apart.
 
-    White space around every `<`, `>` and `/` goes away first, in the answer too. The first answer block counts,
-    wherever it stands; where it is empty or absent the whole response is graded.
+    White space around every `<`, `>` and `/` is removed first, in the answer too. The first answer block counts,
+    wherever it is; if it is empty or absent, the whole response is graded.
     """
     first, last = _LOOSE_THINK.match(text), _LOOSE_END.fullmatch(text, max(0, text.rfind("<")))
     well_formed = first and last and _LOOSE_MIDDLE.search(text, first.end(), last.start())
     opened = _LOOSE_ANSWER.search(text)
     closed = _LOOSE_END.search(text, opened.end()) if opened else None
-    body = _tight(text[opened.end() : closed.start()]) if opened and closed else ""
-    return float(bool(well_formed)), body or _tight(text)
+    body = _strip_around_tags(text[opened.end() : closed.start()]) if opened and closed else ""
+    return float(bool(well_formed)), body or _strip_around_tags(text)
 
 
-def _tight(text: str) -> str:
+def _strip_around_tags(text: str) -> str:
     """A text without the white space around it and around every `<`, `>` and `/`."""
     if "<" in text or "/" in text or ">" in text:
         text = "".join(map(str.strip, _SEPARATOR.split(text)))
@@ -93,7 +93,7 @@ def _tight(text: str) -> str:
 
 
 def block(text: str) -> str:
-    """What the first `<answer>…</answer>` of a text holds, stripped; empty where there is none."""
+    """The body of the first `<answer>…</answer>` of a text, stripped; empty if there is none."""
     start = text.find(ANSWER)
     if start < 0:
         return ""
@@ -103,5 +103,5 @@ def block(text: str) -> str:
 
 
 def wrap(thinking: str, answer: str) -> str:
-    """A well-formed response out of its two parts."""
+    """A well-formed response of two parts."""
     return f"{THINK}{thinking}{END_THINK}\n{ANSWER}{answer}{END_ANSWER}"

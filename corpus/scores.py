@@ -1,4 +1,4 @@
-"""Scores of a batch of answers: what a task reads, the numbers that it gives, and why an answer has none."""
+"""Batches of answers and their scores: what a task takes and returns, and why an answer cannot be read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Unparsed(ValueError):  # noqa: N818, it names a state of the answer and no
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of one task to score: answer bodies (None: none to read), true answers and what is known of each row."""
+    """Rows of one task to score: answer bodies (None: no body), true answers and columns of each row."""
 
     answers: Sequence[str | None]
     truths: Sequence[str | None]
@@ -85,5 +85,5 @@ class Readings:
 
 
 def wrong_as_released(batch: Batch) -> Scores:
-    """What the released reward gives a wrong answer, and all answers of a type that it does not know."""
+    """The released reward of a wrong answer, and of every answer of a type that it does not know."""
     return Scores(np.zeros(len(batch)), np.full(len(batch), 0.5))

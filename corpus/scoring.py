@@ -1,7 +1,7 @@
-"""Scoring a table of responses: an Arrow table in, an Arrow table out, rows in the same order.
+"""Scoring of a table of responses: an Arrow table in, an Arrow table out, rows in the same order.
 
-Rows are grouped by their task and each task scores its rows as one batch. A profile names a way to score: how a
-response is taken apart, which function scores a type, and what a truth that cannot be read comes to.
+Rows are grouped by task, and each task scores its rows as one batch. A profile names a way to score: how a response is
+parsed, which function scores a type, and what an unreadable truth scores.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,9 +16,9 @@ from corpus.response import ANSWER, block, final_answer, split_released
 from corpus.scores import Batch, Floats, Scores, wrong_as_released
 from corpus.tasks import task, tasks
 
-VERSION = 1  # of what all tasks share: how a response is taken apart, how a reward is put together; verdicts name it
+VERSION = 1  # of what all tasks share: parsing a response, summing a reward; verdicts name it
 ACCURACY_SHARE, FORMAT_SHARE = 0.9, 0.1
-ROWS = 2048  # scored at a time: what is parsed of them stays near the processor, and a long table costs no memory
+ROWS = 2048  # scored at a time: they fit the processor's cache, and a long table costs no memory
 COMPONENTS = pa.map_(pa.string(), pa.float64())
 SCHEMA = pa.schema(
     [
@@ -31,7 +31,7 @@ SCHEMA = pa.schema(
     ]
 )
 
-Read = tuple[float, str | None, str | None]  # format, answer body, reason where there is no body
+Read = tuple[float, str | None, str | None]  # format, answer body, reason if there is no body
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def _strict(name: str) -> Callable[[Batch], Scores]:
 
 
 def _released(name: str) -> Callable[[Batch], Scores]:
-    """The released reward folds case, and gives a type that it does not know a score like any other's wrong answer."""
+    """The released reward folds case, and gives a type that it does not know a wrong answer's score."""
     known = {found.name.lower(): found.paper for found in tasks().values()}
     return known.get(name.lower(), wrong_as_released)
 
@@ -73,17 +73,17 @@ def score(table: pa.Table, profile: str = "strict") -> pa.Table:
     """Scores of a table with response, ground_truth, problem_type, data_type and perhaps options and truth (JSON text).
 
     Returns format, accuracy, structure, reward, components and reason in the same order. A null accuracy and reward
-    mean that the row could not be scored; its reason says why. Raises OneThinkerError for a profile nobody knows and,
-    under `strict`, for an unknown problem_type.
+    mean that the row could not be scored; its reason says why. Raises OneThinkerError for an unknown profile and, under
+    `strict`, for an unknown problem_type.
     """
     rules = PROFILES.get(profile)
     if rules is None:
         raise OneThinkerError(f"unknown profile {profile!r}{near(profile, PROFILES)}; there are: {', '.join(PROFILES)}")
-    slices = [_scored(table.slice(start, ROWS), rules) for start in range(0, table.num_rows, ROWS)]
+    slices = [_score_slice(table.slice(start, ROWS), rules) for start in range(0, table.num_rows, ROWS)]
     return pa.concat_tables(slices) if slices else SCHEMA.empty_table()
 
 
-def _scored(table: pa.Table, rules: Profile) -> pa.Table:
+def _score_slice(table: pa.Table, rules: Profile) -> pa.Table:
     count = table.num_rows
     columns = _columns(table)
     reads = [rules.read(response) for response in _each(table.column("response"))]
@@ -120,7 +120,7 @@ def _scored(table: pa.Table, rules: Profile) -> pa.Table:
 
 
 def _each(column: pa.ChunkedArray) -> Iterator[str | None]:
-    """The texts of a column, few at a time in memory: responses are long, and of most only the answer is kept."""
+    """The texts of a column, few in memory at a time: responses are long, and only their answers are kept."""
     for start in range(0, len(column), 128):
         yield from column.slice(start, 128).to_pylist()
 
@@ -174,10 +174,10 @@ def _components(count: int, parts: list[tuple[np.ndarray[Any, Any], dict[str, Fl
 
 
 def table_of(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
-    """A table for `score` from parsed JSON lines, whatever types their fields have.
+    """A table for `score` from parsed JSON lines with fields of any type.
 
-    The released reward takes an absent or falsy field for the empty text and gives a row whose response, type or
-    data_type is no text nothing at all; here such a row's response is null. A truth that is no text is null too.
+    The released reward takes an absent or falsy field for the empty text, and gives 0 to a row whose response, type or
+    data_type is not text; here such a row's response is null. A truth that is not text is null too.
     """
     columns: dict[str, list[Any]] = {name: [] for name in ("response", "ground_truth", "problem_type", "data_type")}
     options, truth = [], []
@@ -198,11 +198,11 @@ def table_of(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
 
 
 def _encodable(text: str) -> str:
-    """A text that Arrow can hold: lone surrogates, which JSON can name and UTF-8 can not, become U+FFFD."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode() if _lone(text) else text
+    """A text that Arrow can hold: lone surrogates, which UTF-8 cannot encode, become U+FFFD."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode() if _has_lone_surrogate(text) else text
 
 
-def _lone(text: str) -> bool:
+def _has_lone_surrogate(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,6 +1,6 @@
-"""What a task is: its answer, its prompt, its reward under each profile, its drawing and its worked examples.
+"""The base class of a task: its answer, prompt, reward under each profile, drawing and worked examples.
 
-A task file fills this base class; everything else (teachers, filters, trainers, benchmarks, the viewer) asks it.
+A task file fills it in; teachers, filters, trainers, benchmarks and the viewer all use it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Task(ABC):
     name: ClassVar[str] = ""  # the problem_type of the released corpus
     families: ClassVar[Sequence[str]]  # of the ten task families, those that its samples may belong to
     version: ClassVar[int] = 1  # raise it when the prompt, the answer or the reward changes
-    ask: ClassVar[str] = ""  # what to answer and how, in words; {example} is not filled in here
+    ask: ClassVar[str] = ""  # what to answer and in which form
     reply_example: ClassVar[str] = ""  # the answer body shown in the reply format
     in_words: ClassVar[bool] = False  # answers in free text, which a judge or a reward model may score too
     Answer: ClassVar[Any] = str
@@ -88,10 +88,10 @@ class Task(ABC):
 
     @abstractmethod
     def read(self, text: str, data_type: str) -> Any:
-        """What a body text holds, in plain Python for scoring many; raises Unparsed where it holds no answer."""
+        """The answer in a body text, as plain Python for batch scoring. Raises Unparsed if there is none."""
 
     def parse(self, text: str, data_type: str = "image") -> Any:
-        """The answer that a body text holds; raises Unparsed with a stable reason where it holds none."""
+        """The answer in a body text. Raises Unparsed, with a stable reason, if there is none."""
         found = self.read(text, data_type)
         return self.Answer(**found) if isinstance(found, dict) else found
 
@@ -105,12 +105,12 @@ class Task(ABC):
         options: Sequence[str] | None = None,
         source: str | None = None,
     ) -> float:
-        """Accuracy of one answer in [0, 1] (NaN: the truth can not be read), through the same code as a batch."""
+        """Accuracy of one answer in [0, 1] (NaN: the truth cannot be read), by the code that scores a batch."""
         batch = Batch([format_answer(answer)], [format_answer(truth)], [data_type], [options], [source])
         return float(getattr(self, profile)(batch).accuracy[0])
 
     def paper(self, batch: Batch) -> Scores:
-        """The released reward; a type of ours is one that it does not know."""
+        """The released reward, which does not know the types that are not in the released corpus."""
         return wrong_as_released(batch)
 
     @abstractmethod
@@ -118,7 +118,7 @@ class Task(ABC):
         """Our reward, the default for filtering and for new training; see docs/reference/rewards.md for its rules."""
 
     def readings(self, batch: Batch) -> Readings:
-        """Every answer and every truth of a batch through `read`; a truth that comes again is read once."""
+        """Every answer and truth of a batch, read; consecutive equal truths are read once."""
         asked = list(zip(batch.truths, batch.data_types, strict=True))
         fresh = [row for row, one in enumerate(asked) if not row or one != asked[row - 1]]  # traces of one sample
         with pause_collector():  # usually follow one another
@@ -137,17 +137,20 @@ class Task(ABC):
         )
 
     def read_many(self, texts: Sequence[str | None], data_types: Sequence[str]) -> list[Any]:
-        """Each text through `read`: what it holds, the Unparsed that says why not, or None where there is no text."""
-        return [None if text is None else self._tried(text, kind) for text, kind in zip(texts, data_types, strict=True)]
+        """`read` of each text: its answer, the Unparsed that says why there is none, or None for no text."""
+        return [
+            None if text is None else self._read_or_error(text, kind)
+            for text, kind in zip(texts, data_types, strict=True)
+        ]
 
-    def _tried(self, text: str, data_type: str) -> Any:
+    def _read_or_error(self, text: str, data_type: str) -> Any:
         try:
             return self.read(text, data_type)
         except Unparsed as error:
             return error.with_traceback(None)
 
     def read_truths(self, texts: Sequence[str | None], data_types: Sequence[str]) -> list[Any]:
-        """What true answers hold; as answers are read, where a task does not say otherwise."""
+        """`read_many` for true answers."""
         return self.read_many(texts, data_types)
 
     # -- showing -----------------------------------------------------------------------------------------------------
@@ -158,7 +161,7 @@ class Task(ABC):
 
 
 def format_answer(answer: Any) -> str:
-    """An answer as the body text that a model would write: JSON for a mapping, a list or a model, plain text else."""
+    """An answer as body text: JSON for a mapping, a list or a pydantic model, else plain text."""
     if isinstance(answer, str):
         return answer
     if isinstance(answer, BaseModel):

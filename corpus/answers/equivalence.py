@@ -1,11 +1,10 @@
 """Whether two mathematical answers are the same, by the released graders and by our strict one.
 
-math-verify limits its own time with SIGALRM, our strict comparison its processor time with SIGVTALRM, and Python
-delivers signals to a process's main thread only; in another thread the library raises, and the released reward would
-then quietly fall back to another grader and score differently. So here everything that may need a signal runs in the
-main thread: directly where we are in it (the filters' workers are), else in a child process of ours, one at a time.
-Results are the same either way; only the wait differs. The child is also killed where a single answer holds it longer
-than HARD_LIMIT_S, since a signal can not interrupt one long multiplication in C.
+math-verify limits its time with SIGALRM and our strict comparison its processor time with SIGVTALRM, but Python
+delivers signals to the main thread only. In another thread math-verify raises, and the released reward then silently
+falls back to another grader and scores differently. So what may need a signal runs in a main thread: this process's, if
+we are in it (the filters' workers are), else that of a child process, one call at a time. Results are the same. The
+child is killed if one answer takes longer than HARD_LIMIT_S: a signal cannot interrupt one long multiplication in C.
 """
 
 import atexit
@@ -37,12 +36,12 @@ _DOLLARS = re.compile(r"\$[^$\n\\]*\d[^$\n\\]*\$")
 def released_choice_equal(answer: str, truth: str) -> bool:
     """mathruler's grade_answer, which the released reward asks about options. It lets sympy see the model's text."""
     if _LETTER.fullmatch(answer) and _LETTER.fullmatch(truth):
-        return answer.lower() == truth.lower()  # what two letters come to there, without 10 ms of sympy
+        return answer.lower() == truth.lower()  # the same result without 10 ms of sympy
     return bool(_in_main_thread("choice", answer, truth))
 
 
 def released_math_equal(truth: str, answer: str) -> bool:
-    """math-verify's verdict, mathruler's where math-verify fails, as the released reward has it."""
+    """math-verify's verdict, mathruler's if math-verify fails, as in the released reward."""
     if _INTEGER.fullmatch(truth) and _INTEGER.fullmatch(answer):
         return truth == answer
     if truth == answer and _DOLLARS.fullmatch(truth):
@@ -70,7 +69,7 @@ def _released(truth: str, answer: str) -> bool:
 
     try:
         return bool(verify(_parsed(truth), _parsed(answer)))
-    except Exception:  # the released reward catches whatever its graders raise; equality with it is the point here
+    except Exception:  # as the released reward does, which must be equalled here
         return _choice(answer, truth)
 
 
@@ -78,9 +77,9 @@ def _released(truth: str, answer: str) -> bool:
 
 
 def strict_math_equal(truth: str, answer: str) -> str:
-    """`equal`, `different`, or why it can not be said: `truth_unreadable`, `not_an_expression`, `math_timeout`.
+    """`equal`, `different`, or why that is unknown: `truth_unreadable`, `not_an_expression`, `math_timeout`.
 
-    Both are taken as one LaTeX expression each, whole: nothing is searched for in the text.
+    Each text is parsed whole as one LaTeX expression; nothing is searched for in it.
     """
     return str(_in_main_thread("strict", truth, answer) or "math_timeout")
 
@@ -107,26 +106,26 @@ def _strict(truth: str, answer: str) -> str:
     sides = []
     for text, missing in ((truth, "truth_unreadable"), (answer, "not_an_expression")):
         try:
-            with _limited(STRICT_CPU_S):
+            with _limit_cpu(STRICT_CPU_S):
                 parsed = _parsed_whole(text)
         except TimeoutException:
             return "truth_unreadable" if text == truth else "math_timeout"
-        except Exception:  # the parser raises whatever its grammar and sympy happen to; all of it means "no expression"
+        except Exception:  # the parser and sympy raise exceptions of many kinds, all of which mean "no expression"
             parsed = []
         if not parsed:
             return missing
         sides.append(parsed)
     try:
-        with _limited(STRICT_CPU_S):
+        with _limit_cpu(STRICT_CPU_S):
             return "equal" if verify(*sides, timeout_seconds=0, raise_on_error=True) else "different"
     except TimeoutException:
         return "math_timeout"
-    except Exception:  # likewise: sympy could not compare the two, so they are not shown to be equal
+    except Exception:  # likewise: sympy could not show that they are equal
         return "different"
 
 
 @contextlib.contextmanager
-def _limited(cpu_s: float) -> Iterator[None]:
+def _limit_cpu(cpu_s: float) -> Iterator[None]:
     """Raise math-verify's TimeoutException in the block once this process has computed for `cpu_s` in it.
 
     Processor time and not wall time, so that verdicts do not depend on the load of the machine.
@@ -167,7 +166,7 @@ class _Child:
         atexit.register(self.stop)
 
     def ask(self, grader: str, *texts: str) -> Any:
-        """The grader's answer; False where the process had to be killed."""
+        """The grader's answer; False if the process had to be killed."""
         with self._lock:
             process = self._process or self._start()
             assert process.stdin is not None
@@ -192,7 +191,7 @@ class _Child:
         return self._process
 
     def stop(self) -> None:
-        """End the process; the next question starts another."""
+        """End the process; the next call starts another."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
@@ -207,7 +206,7 @@ def _child() -> _Child:
 def serve() -> None:
     """Grade JSON lines [grader, text, …] from standard input onto standard output until it closes."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    with contextlib.redirect_stdout(sys.stderr):  # nothing that a library prints may land among the replies
+    with contextlib.redirect_stdout(sys.stderr):  # a library that prints must not write into the replies
         for line in sys.stdin:
             grader, *texts = json.loads(line)
             replies.write(json.dumps(_GRADERS[grader](*texts)) + "\n")

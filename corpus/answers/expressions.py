@@ -1,7 +1,7 @@
 """Comparing two mathematical answers strictly, with as little symbolic work as possible.
 
-The order: the same text; the same number with the same unit; then math-verify over the whole expression. What could
-keep sympy busy for minutes is refused before it gets there, so no text of a model is evaluated unseen.
+In order: equal text; equal numbers with equal units; math-verify over the whole expression. Text that could keep sympy
+busy for minutes is refused before, so no text of a model is evaluated unchecked.
 """
 
 import math
@@ -64,14 +64,14 @@ class Expression:
 
     @cached_property
     def words(self) -> str | None:
-        """The text as words, where it is nothing else ("yes", "isosceles triangle")."""
+        """The text if it is nothing but words ("yes", "isosceles triangle"), else None."""
         if not _WORDS.fullmatch(self.text):
             return None
         return normalise(self.text.removeprefix("\\text{").removesuffix("}"))
 
     @cached_property
     def quantity(self) -> Quantity | None:
-        """The number that it is, where it is one. A single letter behind a number is a unit only beside the same."""
+        """The number that the text is, or None. A single letter after a number is a unit only beside the same."""
         try:
             found = read_number(self.text)
         except Unparsed:
@@ -143,7 +143,7 @@ def parse_expression(text: str) -> Expression:
 
 
 def compare(answer: Expression, truth: Expression) -> tuple[float, str | None]:
-    """(1 or 0, reason where something kept us from comparing); NaN where the truth can not be read."""
+    """(1 or 0, reason if they could not be compared); NaN if the truth cannot be read."""
     if answer.bare == truth.bare:
         return 1.0, None
     if truth.words is not None or answer.words is not None:

@@ -21,7 +21,7 @@ def _smaller(a: Floats, b: Floats) -> Floats:
 
 
 def _share(part: Floats, whole: Floats) -> Floats:
-    """part / whole where there is a whole (above 1e-12), else 0."""
+    """part / whole if the whole is above 1e-12, else 0."""
     real = whole > 1e-12
     return np.divide(part, whole, out=np.zeros_like(part), where=real)
 
@@ -34,13 +34,13 @@ def span_iou(a: Floats, b: Floats) -> Floats:
 
 
 def box_area(boxes: Floats) -> Floats:
-    """Areas of boxes (n, 4); 0 where a side is negative."""
+    """Areas of boxes (n, 4); 0 if a side is negative."""
     zero = np.zeros(len(boxes))
     return _larger(zero, boxes[:, 2] - boxes[:, 0]) * _larger(zero, boxes[:, 3] - boxes[:, 1])
 
 
 def box_iou(a: Floats, b: Floats) -> Floats:
-    """Intersection over union of the boxes a and b (n, 4); 0 where neither has an area."""
+    """Intersection over union of the boxes a and b (n, 4); 0 if neither has an area."""
     with np.errstate(all="ignore"):
         common = np.stack(
             [
@@ -61,7 +61,7 @@ def above_chance(overlaps: Floats, chance: float) -> Floats:
 
 
 def match_distance(a: Floats, b: Floats) -> Floats:
-    """Mean distance of three points to three points (n, 3, 2) under the best assignment; inf where none is finite."""
+    """Mean distance of three points to three points (n, 3, 2) under the best assignment; inf if none is finite."""
     best = np.full(len(a), np.inf)
     with np.errstate(all="ignore"):
         steps = a[:, :, None] - b[:, None]

@@ -1,7 +1,7 @@
-"""Reading JSON answers: as leniently as the released reward does, and as strictly as ours does.
+"""Reading of JSON answers, as leniently as the released reward does and as strictly as ours does.
 
-The released reading takes whatever Python's json and float() take: NaN, strings, booleans, numbers of any size. The
-strict one takes an object with exactly the asked keys, each once, holding plain finite numbers in range, and raises
+The released reading takes everything that Python's json and float() take: NaN, strings, booleans, numbers of any size.
+The strict one takes an object with exactly the asked keys, each once, holding plain finite numbers in range, and raises
 Unparsed with one stable word otherwise.
 """
 
@@ -22,9 +22,7 @@ from corpus.scores import MAX_ANSWER_CHARACTERS, Floats, Unparsed
 
 @contextmanager
 def pause_collector() -> Iterator[None]:
-    """Python's cycle collector off for a while of parsing JSON: thousands of small lists are made and none is in a
-    cycle, yet walking them again and again would take most of the time.
-    """
+    """Pause the cycle collector while JSON is parsed: walking thousands of small lists would take most of the time."""
     if not gc.isenabled():
         yield
         return
@@ -39,7 +37,7 @@ def pause_collector() -> Iterator[None]:
 
 
 def loads(text: str | None) -> Any:
-    """What json.loads makes of a text, or None. orjson reads nearly all; what it refuses, json may still take."""
+    """What json.loads makes of a text, or None. orjson is tried first, and json may still take what it refuses."""
     if text is None:
         return None
     try:
@@ -52,13 +50,13 @@ def loads(text: str | None) -> Any:
 
 
 @lru_cache(maxsize=512)
-def _known(text: str | None) -> Any:
+def _loads_cached(text: str | None) -> Any:
     return loads(text)
 
 
 def objects(texts: Iterable[str | None], *, repeat: bool = False) -> list[dict[str, Any]]:
-    """The JSON object of each text, {} where a text holds none. With `repeat`, texts are expected to come again."""
-    read = _known if repeat else loads
+    """The JSON object of each text, {} if it holds none. `repeat` caches texts that occur many times."""
+    read = _loads_cached if repeat else loads
     with pause_collector():
         return [value if isinstance(value, dict) else {} for value in map(read, texts)]
 
@@ -106,7 +104,7 @@ def strict_object(text: str, keys: frozenset[str]) -> dict[str, Any]:
         raise Unparsed(_why_not_json(text)) from None
     if type(found) is not dict:
         raise Unparsed("not_an_object")
-    if "u" in text or "l" in text:  # letters of true and false and of no key asked for; Python would count with them
+    if "u" in text or "l" in text:  # letters of true and false but of no key; booleans count as numbers in Python
         _raise_on_truth_values(text)
     boxes = found.get("boxes")
     names = len(found) + (len(boxes) if type(boxes) is dict else 0)

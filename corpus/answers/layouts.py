@@ -1,7 +1,7 @@
-"""JSON answers read by the hundred: those that differ in nothing but their digits, with numpy instead of a parser.
+"""Batch reading of JSON answers: those that differ only in their digits are read with numpy instead of a parser.
 
 A text without its digits is its shape. Where texts have the same shape and numbers at the same places of it, one JSON
-parse tells what all of them hold: the parse of a probe, a text with that shape whose numbers are 1, 2, 3 and so on, so
+parse is enough for all of them: the parse of a probe, a text with that shape whose numbers are 1, 2, 3 and so on, so
 that each can be found again in what was read of it. What is left to check is what digits can still spoil: a leading
 zero, a number out of its range, a box whose edges are swapped, a key that comes again. A text that fails here, or whose
 shape no other has, is for the parser, which also knows the reason.
@@ -49,7 +49,7 @@ class Layout(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LayoutReader:
-    """Reads texts of one kind. `read` parses one (ValueError: can not), `kinds` names the numbers by their count."""
+    """Reads texts of one kind. `read` parses one or raises ValueError, `kinds` names the numbers by their count."""
 
     read: Callable[[str], Sequence[float]]
     kinds: Callable[[int], str]
@@ -57,7 +57,7 @@ class LayoutReader:
     refused: set[int] = field(default_factory=set)  # hashes of shapes together with places
 
     def read_alike(self, texts: Sequence[str | None]) -> list[Floats | None]:
-        """What `read` would return, as arrays, of the texts that are like others among them; None for all others."""
+        """The results of `read`, as arrays, for texts whose shape others share; None for all others."""
         plain = [text if text and len(text) <= _CHARACTERS and "\0" not in text else "" for text in texts]
         step = 1 + _AT_ONCE * len(plain) // (1 + sum(map(len, plain)))
         found: list[Floats | None] = []
@@ -71,7 +71,7 @@ class LayoutReader:
         shapes = _GAP.join(encoded).translate(None, _DIGITS).split(_GAP)
         often = Counter(shapes)
         alike = [row for row, shape in enumerate(shapes) if shape and often[shape] > 1]
-        if not alike:  # alone, an answer is parsed sooner
+        if not alike:  # a single answer is parsed faster
             return found
         shapes = [shapes[row] for row in alike]
         runs = _runs(np.frombuffer(_GAP.join([encoded[row] for row in alike]), np.uint8))
@@ -107,14 +107,14 @@ class LayoutReader:
             self.refused.clear()
         tried = hash((shape, places.tobytes()))
         if tried not in self.refused:
-            layout = self._learnt(shape, places.tolist())
+            layout = self._learn(shape, places.tolist())
             if layout is None:
                 self.refused.add(tried)
             else:
                 self.known[shape] = layout
         return layout
 
-    def _learnt(self, shape: bytes, places: list[int]) -> Layout | None:
+    def _learn(self, shape: bytes, places: list[int]) -> Layout | None:
         edges = [0, *places, len(shape)]
         pieces = [shape[start:end].decode("utf-8", "replace") for start, end in pairwise(edges)]
         probe = pieces[0] + "".join(f"{number}{piece}" for number, piece in enumerate(pieces[1:], 1))

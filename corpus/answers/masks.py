@@ -1,4 +1,4 @@
-"""Real masks as truth: where a source has them, boxes and points are judged against the mask itself.
+"""Masks as truth: if a source has them, boxes and points are scored against the mask itself.
 
 A sample's `truth` JSON holds them as COCO RLE under "masks":
 
@@ -22,7 +22,7 @@ from corpus.scores import Floats
 
 
 class MalformedMask(ValueError):  # noqa: N818, it names what the source has
-    """A mask in a sample's truth that can not be read."""
+    """A mask in a sample's truth that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def mask_truth(source: str | None) -> MaskTruth | None:
 @lru_cache(maxsize=256)
 def decode_mask(rle: str) -> FrameMask | None:
     """A mask out of its RLE as JSON text, None where it is empty. Raises MalformedMask."""
-    from pycocotools import mask as coco  # loads a compiled library; only those who have masks need it
+    from pycocotools import mask as coco  # a compiled library that only masks need
 
     try:
         found: dict[str, Any] = json.loads(rle)

@@ -1,4 +1,4 @@
-"""Reading one number the way people write it: separators, percent, fractions, mixed numbers, LaTeX, a unit behind.
+"""Reading of one number as people write it: separators, percent, fractions, mixed numbers, LaTeX, a trailing unit.
 
 The whole text must be that one number; `5 or 6` and `the answer is 5` are not numbers.
 """
@@ -75,7 +75,7 @@ KNOWN_UNITS = frozenset(_SAME_UNIT.values()) | {"", "%", "mg", "ml", "dm", "doll
 
 
 class Quantity(NamedTuple):
-    """A number with its unit in one spelling ("" where there is none); a percent is not divided by 100."""
+    """A number with its unit in one spelling ("" if there is none); a percent is not divided by 100."""
 
     value: float
     unit: str = ""
@@ -90,7 +90,7 @@ class Quantity(NamedTuple):
 
 
 def released_number(text: str | None) -> float | None:
-    """What the released reward takes for a number: float() once the commas are gone."""
+    """The number that the released reward reads: float() without the commas; None if that fails."""
     try:
         return float((text or "").replace(",", ""))
     except ValueError:
@@ -176,7 +176,7 @@ def scores_of_numbers(read: Readings, right: Callable[[Floats, Floats], Floats])
 def equal_at_two_decimals(answers: Floats, truths: Floats) -> Floats:
     """1 where equal when rounded to two decimals, else 0; below 0.1, to two significant digits of the truth."""
     equal = answers == truths
-    near = ~equal & (np.abs(answers - truths) < 0.02)  # what is farther apart can not become equal
+    near = ~equal & (np.abs(answers - truths) < 0.02)  # what is farther apart cannot become equal
     for row in np.flatnonzero(near):
         truth, places = float(truths[row]), 2
         if 0 < abs(truth) < 0.1:

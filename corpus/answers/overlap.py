@@ -1,4 +1,4 @@
-"""How much two texts agree: ROUGE as rouge-score computes it, and edit errors by word and by character.
+"""Agreement of two texts: ROUGE as rouge-score computes it, and edit errors by word and by character.
 
 Distances come from rapidfuzz. `rouge` equals rouge-score 0.1.2 with its stemmer to the last digit that matters; its
 tokens are runs of a–z and 0–9 after lower-casing, so it sees nothing in Chinese. The strict rewards use `words`.
@@ -52,7 +52,7 @@ def tokens(text: str) -> list[str]:
 
 
 @lru_cache(maxsize=4096)
-def _counted(text: str) -> tuple[list[str], Counter[str], Counter[tuple[str, str]]]:
+def _count_cached(text: str) -> tuple[list[str], Counter[str], Counter[tuple[str, str]]]:
     return _count(tokens(text))
 
 
@@ -61,14 +61,14 @@ def _count(found: list[str]) -> tuple[list[str], Counter[str], Counter[tuple[str
 
 
 def f_measure(shared: int, in_answer: int, in_truth: int) -> float:
-    """The harmonic mean of precision and recall, 0 where nothing is shared."""
+    """The harmonic mean of precision and recall, 0 if nothing is shared."""
     precision, recall = shared / max(in_answer, 1), shared / max(in_truth, 1)
     return 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0
 
 
 def rouge(truth: str, answer: str) -> tuple[float, float, float]:
     """(ROUGE-1, ROUGE-2, ROUGE-L) F-measures of an answer, as rouge-score gives them with use_stemmer=True."""
-    return rouge_of_tokens(_counted(truth), _count(tokens(answer)))
+    return rouge_of_tokens(_count_cached(truth), _count(tokens(answer)))
 
 
 def rouge_of_tokens(truth: tuple[Any, Any, Any], answer: tuple[Any, Any, Any]) -> tuple[float, float, float]:
@@ -97,7 +97,7 @@ def normalise(text: str) -> str:
 
 
 def read_text(text: str) -> str:
-    """An answer in words, normalised; raises Unparsed for one that is empty or longer than any honest one."""
+    """An answer in words, normalised. Raises Unparsed if it is empty or longer than any honest one."""
     if len(text) > MAX_ANSWER_CHARACTERS:
         raise Unparsed("answer_too_long")
     if found := normalise(text):
@@ -106,7 +106,7 @@ def read_text(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Words of a normalised text in any script; where none are written apart, its characters."""
+    """Words of a normalised text; single characters for scripts that do not separate words."""
     if text.isascii():
         return _ASCII_WORD.findall(text) if "'" in text else text.translate(_ASCII_SPACED_WORDS).split()
     return _WORD.findall(text)

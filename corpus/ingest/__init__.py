@@ -1,10 +1,9 @@
-"""Native files into the corpus: every record ends as a sample, a trace, something known already, or a reject.
+"""Ingest of native files: every record ends as a sample, a trace, a known row, or a reject.
 
     ingest(corpus, "onethinker", ["onethinker_rl_train.json"], media_root="onethinker-data")
 
-Rows are read, measured and written in batches, each one transaction over samples, traces and rejects. Ids follow from
-content and rejects from their place, so a run that was killed is completed by running it again, and running it twice
-adds nothing.
+Records are read, measured and written in batches, one transaction each over samples, traces and rejects. Ids are hashes
+of content (of the place, for rejects), so repeating a killed ingest completes it, and repeating another adds nothing.
 """
 
 from corpus.ingest.run import ingest

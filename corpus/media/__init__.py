@@ -1,4 +1,4 @@
-"""Images and videos: kept by the SHA-256 of their bytes, measured, decoded, and handled in worker processes."""
+"""Images and videos: a store keyed by SHA-256, probing, decoding, and a pool of worker processes."""
 
 from corpus.errors import MediaError
 from corpus.media.store import KINDS, Kind, MediaStore, Medium, inside, probe, sha256_of

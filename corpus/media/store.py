@@ -1,6 +1,6 @@
-"""Media by content: a file's name is the SHA-256 of its bytes; its size, rate and length are measured, not believed.
+"""Content-addressed media: a file is named by the SHA-256 of its bytes; size, rate and length are measured by decoding.
 
-The tables hold `Medium` rows; the bytes lie under `media/<first two hex>/<sha256>`, on a disk or in a bucket.
+The tables hold `Medium` rows; the bytes are stored under `media/<first two hex>/<sha256>`, on a disk or in a bucket.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """One image or video as the tables tell it; an image has no fps, duration (seconds) or frames."""
+    """One image or video, as in the tables; an image has no fps, duration (seconds) or frames."""
 
     kind: str
     sha256: str
@@ -37,15 +37,15 @@ class Medium:
     frames: int | None = None
 
     def row(self) -> dict[str, object]:
-        """It as a value of the `media` column."""
+        """The value of the `media` column."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
 def inside(root: Path, path: str) -> Path:
-    """The real file that a path of an annotation means, symlinks followed; it must lie inside `root`.
+    """The file at a path relative to `root` (which must be resolved), with symlinks resolved.
 
-    Raises MediaError: `media_outside_root` for absolute paths and whatever leads out, `media_missing` for what is
-    not there or is no regular file. `root` must itself be resolved.
+    Raises MediaError: `media_outside_root` if the path is absolute or leads out of `root`, `media_missing` if it does
+    not exist or is not a regular file.
     """
     if not path or "\0" in path:
         raise MediaError("media_missing", f"not a path: {path!r}")
@@ -69,11 +69,11 @@ def sha256_of(path: str | Path) -> str:
 
 
 def probe(path: str | Path, kind: str | None = None, sha256: str | None = None) -> Medium:
-    """Measure a medium by decoding it: an image whole, a video's first and last frame.
+    """Measure a medium by decoding it: a whole image, or the first and last frame of a video.
 
-    Without `kind` an image is what Pillow can open and everything else a video. Raises MediaError
-    `media_unreadable` for what does not decode, ends early, or says it is longer than its frames are.
-    A decoder can hang or crash on a bad file: call it through `media_pool` for files that are not known to be good.
+    Without `kind`, what Pillow opens is an image and everything else a video. Raises MediaError `media_unreadable` if
+    the file does not decode, ends early, or claims to be longer than its frames are.
+    A decoder can hang or crash on a bad file: use `MediaPool` for files of unknown quality.
     """
     sha256 = sha256 or sha256_of(path)
     if kind is None:
@@ -85,7 +85,7 @@ def probe(path: str | Path, kind: str | None = None, sha256: str | None = None) 
         return Medium(kind, sha256, shape.width, shape.height, shape.fps, shape.duration_s, shape.frames)
     except MediaError:
         raise
-    except Exception as error:  # decoders raise whatever they like on a bad file
+    except Exception as error:  # decoders raise exceptions of many kinds on a bad file
         raise MediaError("media_unreadable", f"{type(error).__name__}: {_first_line(error)}") from error
 
 
@@ -114,7 +114,7 @@ def _image_size(path: str | Path) -> tuple[int, int]:
 
 
 class MediaStore:
-    """A folder or bucket of media named by their SHA-256; adding what is there already writes nothing."""
+    """A folder or bucket of media named by their SHA-256; adding a medium twice writes it once."""
 
     def __init__(self, root: str | Path) -> None:
         self.root = str(root).rstrip("/")
@@ -130,9 +130,9 @@ class MediaStore:
         return f"{self._base}/{sha256[:2]}/{sha256}"
 
     def path(self, sha256: str) -> Path:
-        """A local path to the bytes; from a bucket they are fetched into a temporary cache first.
+        """A local path to the bytes, downloaded into a temporary cache if the store is a bucket.
 
-        Raises MediaError `media_missing` where the store does not hold them, ValueError for what is no SHA-256.
+        Raises MediaError `media_missing` if the store does not hold them, ValueError if the name is not a SHA-256.
         """
         name = self._name(sha256)
         if self._local:
@@ -146,10 +146,7 @@ class MediaStore:
         return self._fs.protocol if isinstance(self._fs.protocol, str) else self._fs.protocol[0]
 
     def add(self, path: str | Path, kind: str | None = None) -> Medium:
-        """Measure a local file and keep a copy of it under its content's name. Raises MediaError as `probe` does.
-
-        The copy appears whole or not at all: it is written aside and renamed.
-        """
+        """Measure a local file and copy it into the store, atomically. Raises MediaError as `probe` does."""
         try:
             medium = probe(path, kind, sha256_of(path))
             if medium.sha256 not in self:
@@ -157,11 +154,11 @@ class MediaStore:
         except OSError as error:
             if error.filename is not None and str(error.filename) == str(path):
                 raise MediaError("media_missing", f"{path}: {error.strerror}") from error
-            raise  # our own disk is full or gone: not the medium's fault
+            raise  # our own disk, not the medium
         return medium
 
     def sweep(self, older_than_s: float = 3600.0) -> int:
-        """Remove what killed writers left half copied, if it is older than any copy takes; returns how many."""
+        """Remove partial copies of killed writers that are older than any copy takes; returns how many."""
         left = Path(self._base, ".incoming").glob("*") if self._local else ()
         stale = [path for path in left if time.time() - path.stat().st_mtime > older_than_s]
         for path in stale:
@@ -169,14 +166,14 @@ class MediaStore:
         return len(stale)
 
     def keep(self, path: str | Path, sha256: str) -> None:
-        """Keep a copy of a local file that was measured elsewhere; raises MediaError if its bytes are not `sha256`."""
+        """Copy in a local file that was measured elsewhere. Raises MediaError if its bytes are not `sha256`."""
         if sha256 not in self:
             self._copy_in(Path(path), sha256)
 
     def _copy_in(self, path: Path, sha256: str) -> None:
         target = self._name(sha256)
         if not self._local:
-            self._fs.put_file(str(path), target)  # an upload appears when it is whole
+            self._fs.put_file(str(path), target)  # uploads are atomic
             return
         aside = Path(self._base, ".incoming", uuid.uuid4().hex)
         for folder in (aside.parent, Path(target).parent):

@@ -1,6 +1,6 @@
 """Video decoding, in one place: by decord where it is installed and reads the file, by PyAV otherwise.
 
-decord is fast but has wheels for x86-64 Linux and Windows only, and no AV1. PyAV reads whatever FFmpeg reads.
+decord is fast but has wheels for x86-64 Linux and Windows only, and no AV1. PyAV reads all that FFmpeg reads.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -136,6 +136,7 @@ class _Decord:
     """One video through decord."""
 
     def __init__(self, path: str) -> None:
+        import av  # noqa: F401, decord exports its codec libraries to the process: PyAV must have bound its own before
         import decord
 
         decord.logging.set_level(decord.logging.QUIET)

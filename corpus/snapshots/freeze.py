@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import pyarrow as pa
 
 from corpus import arrow_file
-from corpus.chat import placed
+from corpus.chat import place_media_tokens
 from corpus.errors import OneThinkerError
 from corpus.lake import Transaction
 from corpus.snapshots.row_format import COLUMNS, ROWS_PER_GROUP, schema
@@ -43,7 +43,7 @@ def read_rows(tx: Transaction, picks: pa.Table, profile: str, folder: Path) -> I
             rows = pa.table(columns)
             asked = rows.select(["problem_type", "data_type", "problem", "options"]).to_pylist()
             prompts = [
-                placed(known[row["problem_type"]].prompt(row), kinds)
+                place_media_tokens(known[row["problem_type"]].prompt(row), kinds)
                 for row, kinds in zip(asked, _kinds(rows), strict=True)
             ]
             whole = rows.append_column("prompt", pa.array(prompts, pa.string())).combine_chunks().to_batches()[0]

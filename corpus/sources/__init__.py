@@ -1,12 +1,12 @@
-"""Sources: one file for each native dataset format, found by walking this folder and known by its file's name.
+"""Sources: one reader per native dataset format, one file each, named by its file.
 
 A reader is a module with a docstring and one function:
 
     def read(path: str) -> Iterator[Draft | Reject]
 
-`path` is the annotation file or folder that the person named; a reader yields its records in order, as drafts of
-samples or as rejections, and holds only one at a time. It tells what the source says and decides nothing else: paths
-inside the media root, media, ids, known tasks, readable answers, duplicates and writing are the ingest's business.
+`path` is an annotation file or folder. A reader yields its records in order, as drafts of samples or as rejects, and
+holds only one in memory. It reports what the source says and nothing else: media paths, media, ids, known tasks,
+readable answers, duplicates and writing belong to `corpus.ingest`.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from corpus.errors import UsageError, near
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceDraft:
-    """A response that a source brings along; `response` verbatim, `params` all that is known of how it was made."""
+    """A response in a source; `response` is verbatim, `params` what is known of how it was made."""
 
     response: str
     params: dict[str, Any] = field(default_factory=dict)
@@ -27,14 +27,14 @@ class TraceDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A sample as its source tells it.
+    """A sample as its source has it.
 
-    `media` are (kind, path) pairs, the path relative to the media root. `answer` is the body without tags, or None
-    where `truth` says it all. `truth_origin` is `human`, `derived` or `model`, None where the source does not tell.
+    `media` are (kind, path) pairs, the path relative to the media root. `answer` is the body without tags, or None if
+    `truth` replaces it. `truth_origin` is `human`, `derived` or `model`, None if unknown.
     """
 
     row: int  # 1-based: the place in the list, the line in JSONL
-    raw: Any  # the record as the source has it, kept with it if it is set aside
+    raw: Any  # the record as the source has it, stored if it is rejected
     problem: str
     problem_type: str
     data_type: str
@@ -49,14 +49,14 @@ class Draft:
     key: str | None = None  # the source's own id of the record
     placeholders: bool = True  # the problem holds one <image> or <video> for each medium
     trace: TraceDraft | None = None
-    # The answer is only the trace's: hang the trace on a sample with this question and these media, if there is one.
+    # The answer is only the trace's: attach the trace to an existing sample with this question and these media, if any.
     answered_by_trace: bool = False
     share: float | None = None  # how much of the file has been read, from 0 to 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reject:
-    """A record that gives no sample: the field at fault, a stable reason word, a sentence, and the record itself."""
+    """A record that gives no sample: the field at fault, a stable reason word, a sentence, and the record."""
 
     row: int
     reason: str
@@ -67,14 +67,14 @@ class Reject:
 
 
 class Reader(Protocol):
-    """What a file of this folder is."""
+    """The interface of a module in this folder."""
 
     def read(self, path: str) -> Iterator[Draft | Reject]:
         """The records of the file or folder at `path`, in order."""
 
 
 def reader(name: str) -> Reader:
-    """The reader with this name; raises UsageError with the near names where there is none."""
+    """The reader of this name. Raises UsageError, with near names, if it is unknown."""
     if name not in names(__name__):
         raise UsageError(f"unknown reader '{name}'{near(name, names(__name__))}")
     return cast(Reader, modules(__name__)[name])

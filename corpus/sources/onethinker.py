@@ -33,7 +33,7 @@ class _MalformedError(Exception):
 
 
 def read(path: str) -> Iterator[Draft | Reject]:
-    """The records of one file, in order; what is not an object or lacks a field is a rejection with its reason."""
+    """The records of one file, in order; one that is not an object or lacks a field is a reject with its reason."""
     name = PurePosixPath(path).name.split(".")[0]
     for row in rows(path):
         if isinstance(row, Broken):
@@ -94,7 +94,7 @@ def _released_answer(text: str) -> str:
 
 
 def _process(value: dict[str, Any], solution: str) -> TraceDraft | None:
-    """Video-R1's chain-of-thought file has the thinking in a field of its own."""
+    """The trace of a record of Video-R1's chain-of-thought file, whose thinking is in a field of its own."""
     thinking = value.get("process")
     return TraceDraft(response=thinking + solution) if isinstance(thinking, str) and THINK in thinking else None
 
@@ -224,7 +224,7 @@ def _turns(value: dict[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
-# Which keys an answer's object has says which task it answers; a later row of the table is more particular.
+# Keys of an answer's object → its task; later rows are more specific.
 _SHAPES = (
     ({"time": list}, "temporal grounding"),
     ({"boxes": list}, "spatial grounding"),
@@ -235,7 +235,7 @@ _SHAPES = (
 
 
 def problem_type_of(answer: str) -> str:
-    """The problem type that an answer's shape speaks for, where its record names none.
+    """The problem type that an answer's shape implies, for records that name none.
 
     Objects by their keys, one capital letter is multiple choice, a number is numerical, LaTeX is math, all else
     open-ended. The shape cannot tell regression from numerical or OCR from open-ended: they come out as the latter.

@@ -1,4 +1,4 @@
-"""The tasks: one answer type a file, found by walking this folder."""
+"""The tasks: one answer type per file, found by walking this folder."""
 
 from functools import cache
 
@@ -19,7 +19,7 @@ def tasks() -> dict[str, Task]:
 
 
 def task(name: str) -> Task:
-    """The task of a problem_type, case counting. Raises OneThinkerError that lists near names."""
+    """The task of a problem_type (case-sensitive). Raises OneThinkerError, with near names, if it is unknown."""
     known = tasks().get(name)
     if known is None:
         raise OneThinkerError(f"unknown problem_type {name!r}{near(name, tasks())}; `onethinker tasks` lists them all")

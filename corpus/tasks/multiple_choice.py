@@ -42,7 +42,7 @@ class MultipleChoice(Task):
     )
 
     def read(self, text: str, data_type: str) -> str:
-        """The choice as written; which option it names, only the options can say."""
+        """The choice as written; which option it names depends on the options."""
         text = text.strip()
         if not text:
             raise Unparsed("empty_answer")
@@ -83,7 +83,7 @@ def _verdict(answer: str | None, truth: str | None, options: Texts) -> tuple[flo
 
 
 def _chosen(text: str, options: Texts) -> str:
-    """The letter of the option that a text names, letters joined by + where it names several.
+    """The letter of the option that a text names; letters joined by + if it names several.
 
     Without options it is the letter, else the text itself, normalised.
 
@@ -100,7 +100,7 @@ def _chosen(text: str, options: Texts) -> str:
     letter = _LETTER.fullmatch(text)
     several = _SEVERAL.fullmatch(written)
     if options is None:
-        return letter[1] if letter else _joined(written) if several else text
+        return letter[1] if letter else _join_letters(written) if several else text
     texts = _texts(options)
     named = [found for found, own in texts.items() if text in (own, f"{found}. {own}")]
     if letter and letter[1] in texts and named in ([], [letter[1]]):
@@ -112,7 +112,7 @@ def _chosen(text: str, options: Texts) -> str:
     if several or _RUN_TOGETHER.fullmatch(written):
         letters = [character.lower() for character in written if "A" <= character <= "Z"]
         if len(set(letters)) == len(letters) and texts.keys() >= set(letters):
-            return _joined(written)
+            return _join_letters(written)
     both = _LETTER_AND_TEXT.fullmatch(text)
     if both and both[1] in texts:
         if both[2].strip() == texts[both[1]]:
@@ -121,7 +121,7 @@ def _chosen(text: str, options: Texts) -> str:
     raise Unparsed("not_an_option")
 
 
-def _joined(written: str) -> str:
+def _join_letters(written: str) -> str:
     """`AC` or `C, A` as a+c."""
     return "+".join(sorted({character.lower() for character in written if "A" <= character <= "Z"}))
 

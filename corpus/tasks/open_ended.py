@@ -54,7 +54,7 @@ class OpenEnded(Task):
     )
 
     def family(self, sample: Mapping[str, Any]) -> str:
-        """Captioning where the question asks to describe, else question answering."""
+        """Captioning if the question asks to describe, else question answering."""
         return f"{modality(sample)} {'captioning' if _DESCRIBE.search(sample['problem']) else 'QA'}"
 
     def read(self, text: str, data_type: str) -> str:

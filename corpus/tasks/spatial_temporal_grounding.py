@@ -128,7 +128,7 @@ def tube_structure(answer: dict[str, Any]) -> float:
 
 
 def mean_over_shared(answers: list[dict[str, Any]], truths: list[dict[str, Any]]) -> np.ndarray[Any, Any]:
-    """Mean IoU over the keys that both have, whatever they are; what is no box has IoU 0."""
+    """Mean IoU over the keys that both have, whatever they are; a value that is no box has IoU 0."""
     boxes, true_boxes, rows = [], [], []
     for row, (answer, truth) in enumerate(zip(answers, truths, strict=True)):
         mine, theirs = answer.get("boxes"), truth.get("boxes")

@@ -115,7 +115,7 @@ def _tracks(readings: Sequence[Sequence[float]]) -> Tracks:
 
 
 def mean_over_truth(answers: list[dict[str, Any]], truths: list[dict[str, Any]]) -> np.ndarray[Any, Any]:
-    """Mean IoU over the true keys, whatever the keys are; what is no box has IoU 0."""
+    """Mean IoU over the true keys, whatever the keys are; a value that is no box has IoU 0."""
     boxes, true_boxes, rows = [], [], []
     for row, (answer, truth) in enumerate(zip(answers, truths, strict=True)):
         mine, theirs = answer.get("boxes"), truth.get("boxes")

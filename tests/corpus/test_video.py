@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import av  # before decord, see corpus/media/video.py
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -112,8 +113,6 @@ def test_near_duplicates_are_found_among_av1_clips(tmp_path: Path) -> None:
 
 def shades(path: Path, codec: str) -> None:
     """Thirty frames at 10 per second; frame i has brightness 8 i."""
-    import av
-
     if codec not in av.codecs_available:
         pytest.skip(f"this PyAV has no {codec} encoder to make the file with")
     with av.open(str(path), "w") as out:
