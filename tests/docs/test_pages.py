@@ -190,6 +190,25 @@ def _found(name: str) -> bool:
     return False
 
 
+@cache
+def _words_of_the_code() -> frozenset[str]:
+    files = [
+        path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.suffix in (".py", ".yaml", ".toml")
+    ]
+    words = {word for path in files for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
+    return frozenset(words | {path.stem for path in [*files, *ROOT.iterdir()]})
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_identifier_stands_in_the_code(page: str) -> None:
+    """A class, function or column that was renamed is renamed on the pages too."""
+    for code in re.findall(r"`([^`\n]+)`", re.sub(r"``.*?``", "", prose(page))):
+        name = re.fullmatch(r"(\w+(?:\.\w+)*)(?:\(.*\))?", code)
+        if name:
+            unknown = set(re.findall(r"[a-zA-Z_]\w{2,}", name[1])) - _words_of_the_code()
+            assert not unknown, f"{page}: `{code}`: {unknown} stands nowhere in the code"
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_make_target_exists(page: str) -> None:
     makefile = (ROOT / "Makefile").read_text()
