@@ -1,7 +1,7 @@
-"""Is the data fit to be paid for: gold answers earn full marks, and every medium opens.
+"""Check data before it costs money: gold answers earn full marks, and every medium opens.
 
-A gold answer that its own task's reward does not give full marks teaches a model that the right answer is wrong; a
-medium that does not open fails in the middle of a training run. Both are cheap to find beforehand.
+A gold answer without full marks from its own task's reward teaches a model that the right answer is wrong; a medium
+that does not open fails in the middle of a training run. Both are cheap to find beforehand.
 """
 
 from collections import Counter
@@ -43,8 +43,8 @@ _GOLD = pa.schema(
 
 
 @dataclass
-class Report:
-    """What was looked at and what was wrong with it, counted; of each kind of failure the first is kept as example."""
+class CheckReport:
+    """How many samples and media were checked, and their failures, counted by kind with the first as example."""
 
     samples: int = 0
     media: int = 0
@@ -52,13 +52,13 @@ class Report:
     examples: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
 
     def fail(self, check: str, problem_type: str, reason: str, where: str, detail: str) -> None:
-        """Count one failure: of which check, with which stable reason word, at which place."""
+        """Count one failure of `check` with a stable `reason` word; `where` is the sample or the file and row."""
         kind = (check, problem_type, reason)
         self.failures[kind] += 1
         self.examples.setdefault(kind, (where, detail))
 
     def table(self) -> pa.Table:
-        """One row a kind of failure, the most frequent first."""
+        """One row per kind of failure, the most frequent first."""
         rows = [
             dict(zip(_COLUMNS, (*kind, count, *self.examples[kind]), strict=True))
             for kind, count in self.failures.most_common()
@@ -76,8 +76,8 @@ _COLUMNS = {
 }
 
 
-def score_here(tables: Iterable[pa.Table], profile: str) -> Iterator[pa.Table]:
-    """Score in this process, without time limits; callers who have a pool of processes pass its function instead."""
+def score_in_process(tables: Iterable[pa.Table], profile: str) -> Iterator[pa.Table]:
+    """Score in this process, without time limits; callers with a pool of processes pass its function instead."""
     from corpus.scoring import score
 
     for table in tables:
@@ -85,16 +85,20 @@ def score_here(tables: Iterable[pa.Table], profile: str) -> Iterator[pa.Table]:
 
 
 def check_corpus(
-    corpus: "Corpus", *, where: str | None = None, profiles: Sequence[str] = ("strict",), score: Score = score_here
-) -> Report:
-    """Check the samples of a corpus (of a slice, with `where`, a SQL condition) and the media that they name.
+    corpus: "Corpus",
+    *,
+    where: str | None = None,
+    profiles: Sequence[str] = ("strict",),
+    score: Score = score_in_process,
+) -> CheckReport:
+    """Check the samples of a corpus (with `where`, a SQL condition, those of a slice) and the media that they name.
 
-    The `paper` profile is not asked by default: it has true answers that earn less, whatever the data (a one-word
-    open-ended answer gets 2/3), and only who trains with it wants to know.
+    The `paper` profile is not checked by default: under it some true answers earn less whatever the data (a one-word
+    open-ended answer gets 2/3), which matters only for training with it.
     """
-    report = Report()
+    report = CheckReport()
     slice_of = f"from samples where ({where})" if where else "from samples"
-    golds = _corpus_golds(corpus, slice_of, report)
+    golds = _read_corpus_golds(corpus, slice_of, report)
     total = int(corpus.sql(f"select count(*) {slice_of}").fetchall()[0][0])
     with progress("gold answers", total) as bar:
         _check_golds(golds, profiles, score, report, bar)
@@ -113,21 +117,21 @@ def check_files(
     *,
     media_root: str | Path | None = None,
     profiles: Sequence[str] = ("strict",),
-    score: Score = score_here,
-) -> Report:
+    score: Score = score_in_process,
+) -> CheckReport:
     """Check annotation files as `ingest` would read them, without a corpus; nothing is written.
 
-    Raises UsageError for an unknown reader, OneThinkerError where a path is not there.
+    Raises UsageError for an unknown reader, OneThinkerError if a path does not exist.
     """
-    read, report = reader(reader_name), Report()
+    read, report = reader(reader_name), CheckReport()
     sources = [Source.of(path, media_root) for path in paths]
     with progress("records") as bar, MediaPool(None, timeout_s=MEDIUM_TIMEOUT_S) as pool:
-        golds = _file_golds(read_drafts(read, sources, None), pool, report)
+        golds = _read_file_golds(read_drafts(read, sources, None), pool, report)
         _check_golds(golds, profiles, score, report, bar)
     return report
 
 
-def _file_golds(records: Iterable[Any], pool: MediaPool, report: Report) -> Iterator[dict[str, Any]]:
+def _read_file_golds(records: Iterable[Any], pool: MediaPool, report: CheckReport) -> Iterator[dict[str, Any]]:
     seen: set[str] = set()
     for chunk in _chunks(records):
         pending = [prepare(source, draft, pool) for source, draft in chunk]
@@ -144,43 +148,43 @@ def _file_golds(records: Iterable[Any], pool: MediaPool, report: Report) -> Iter
             assert not isinstance(draft, Reject)
             if draft.answer is not None:
                 truth = orjson.dumps(draft.truth).decode() if draft.truth is not None else None
-                yield _gold(where, draft.answer, draft.problem_type, draft.data_type, draft.options, truth)
+                yield _make_gold(where, draft.answer, draft.problem_type, draft.data_type, draft.options, truth)
 
 
-def _corpus_golds(corpus: "Corpus", slice_of: str, report: Report) -> Iterator[dict[str, Any]]:
+def _read_corpus_golds(corpus: "Corpus", slice_of: str, report: CheckReport) -> Iterator[dict[str, Any]]:
     query = f"select sample_id, answer, problem_type, data_type, options, truth {slice_of}"
     relation = corpus.sql(query)
     while rows := relation.fetchmany(_ROWS):
         for sample_id, answer, *rest in rows:
             report.samples += 1
             if answer is not None:
-                yield _gold(sample_id, answer, *rest)
+                yield _make_gold(sample_id, answer, *rest)
 
 
-def _gold(
+def _make_gold(
     where: str, answer: str, problem_type: str, data_type: str, options: Sequence[str] | None, truth: str | None
 ) -> dict[str, Any]:
-    told = (where, wrap("This is the true answer.", answer), answer, problem_type, data_type, options, truth)
-    return dict(zip(_GOLD.names, told, strict=True))
+    values = (where, wrap("This is the true answer.", answer), answer, problem_type, data_type, options, truth)
+    return dict(zip(_GOLD.names, values, strict=True))
 
 
 def _check_golds(
-    golds: Iterator[dict[str, Any]], profiles: Sequence[str], score: Score, report: Report, bar: Bar
+    golds: Iterator[dict[str, Any]], profiles: Sequence[str], score: Score, report: CheckReport, bar: Bar
 ) -> None:
     for rows in _chunks(golds):
         table = pa.Table.from_pylist(rows, schema=_GOLD)
         for profile in profiles:
-            for scores in score([table.drop_columns("where")], profile):
-                for row, given in zip(rows, scores.to_pylist(), strict=True):
-                    _judge(row, given, profile, report)
+            for scored in score([table.drop_columns("where")], profile):
+                for row, scores in zip(rows, scored.to_pylist(), strict=True):
+                    _check_scores(row, scores, profile, report)
         bar.advance(len(rows))
 
 
-def _judge(row: dict[str, Any], given: dict[str, Any], profile: str, report: Report) -> None:
+def _check_scores(row: dict[str, Any], scores: dict[str, Any], profile: str, report: CheckReport) -> None:
     for part in ("format", "accuracy"):
-        earned = given[part]
+        earned = scores[part]
         if earned is None or not earned >= FULL:
-            reason = given["reason"] or f"{part}_below_full"
+            reason = scores["reason"] or f"{part}_below_full"
             shown = row["ground_truth"] if len(row["ground_truth"]) <= 80 else row["ground_truth"][:79] + "…"
             detail = f"{part} {earned} for its own answer: {shown}"
             report.fail(f"gold answer, {profile}", row["problem_type"], reason, row["where"], detail)
@@ -188,7 +192,7 @@ def _judge(row: dict[str, Any], given: dict[str, Any], profile: str, report: Rep
 
 
 def _check_media(
-    media: Sequence[tuple[str, str, str]], store: MediaStore, pool: MediaPool, report: Report, bar: Bar
+    media: Sequence[tuple[str, str, str]], store: MediaStore, pool: MediaPool, report: CheckReport, bar: Bar
 ) -> None:
     waiting = []
     for sample_id, kind, sha256 in media:

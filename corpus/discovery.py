@@ -1,4 +1,4 @@
-"""Finding the files of a folder: a task, a source, a provider, a command is one file, known by its name."""
+"""Find the modules of a folder: a task, a source, a provider, a command is one file, known by its name."""
 
 import importlib
 import pkgutil

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 
 
 class OneThinkerError(Exception):
-    """The thing asked for failed, for a reason outside our code; the command line prints it and exits with 1."""
+    """A request failed for a reason outside our code; the command line prints it and exits with 1."""
 
 
 class UsageError(OneThinkerError):
-    """The thing was asked for wrongly (unknown name, bad option, impossible recipe); the command line exits with 2."""
+    """A request is wrong (unknown name, bad option, impossible recipe); the command line exits with 2."""
 
 
 class MediaError(OneThinkerError):
@@ -26,7 +26,7 @@ class MediaError(OneThinkerError):
 def near(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the known names closest to `name`, else the list of them all.
 
-    The empty string when nothing is known. Meant to be put behind "unknown … 'name'".
+    Empty if nothing is known. It goes behind "unknown … 'name'".
     """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)

@@ -9,7 +9,7 @@ import orjson
 def canonical_json(value: Any) -> bytes:
     """UTF-8 JSON with sorted keys and no white space: one text for one value.
 
-    Raises TypeError for what JSON cannot say. NaN and infinities become null, as orjson writes them.
+    Raises TypeError for values that JSON cannot represent. NaN and infinities become null, as orjson writes them.
     """
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 

@@ -1,7 +1,7 @@
-"""The tables of a corpus: their columns, as Arrow schemas, and the key that makes each row itself.
+"""The tables of a corpus: their columns, as Arrow schemas, and their keys.
 
-DuckLake enforces no keys; `Transaction.append` does, by an anti-join on them. Column words are the ones that people
-type in SQL, so they stay short and the same everywhere.
+DuckLake enforces no keys; `Transaction.append` does, by an anti-join. Column names are what people type in SQL, so
+they are short and the same everywhere.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _WRITTEN_BY = [("run_id", pa.string()), ("created_at", TIMESTAMP)]
 
 @dataclass(frozen=True)
 class Table:
-    """One table: its Arrow schema and the columns whose values no two rows share."""
+    """One table: its Arrow schema and its key, the columns whose values together are unique."""
 
     schema: pa.Schema
     key: tuple[str, ...]
@@ -48,10 +48,8 @@ TABLES: dict[str, Table] = {
                 ("options", pa.list_(pa.string())),
                 ("answer", pa.string()),  # the body, without <answer> tags
                 ("media", pa.list_(MEDIUM)),
-                (
-                    "truth",
-                    pa.string(),
-                ),  # JSON: masks (COCO RLE), full-rate boxes, references; null when the answer is all
+                # JSON: masks (COCO RLE), full-rate boxes, references; null if the answer is the whole truth
+                ("truth", pa.string()),
                 ("truth_origin", pa.string()),  # human | derived | model
                 ("source", pa.string()),
                 ("split", pa.string()),
@@ -70,7 +68,7 @@ TABLES: dict[str, Table] = {
                 ("teacher", pa.string()),  # provider:model
                 ("mode", pa.string()),
                 ("prompt_id", pa.string()),
-                ("params", pa.string()),  # JSON of all else that shapes the response
+                ("params", pa.string()),  # JSON of everything else that shapes the response
                 ("attempt", pa.int32()),
                 ("response", pa.string()),
                 ("thinking", pa.string()),
@@ -84,9 +82,9 @@ TABLES: dict[str, Table] = {
                 ("latency_s", pa.float64()),
                 ("request_id", pa.string()),
                 ("batch_id", pa.string()),
-                ("flag", pa.string()),  # what is odd about the response, a stable word
-                ("raw", pa.string()),  # JSON of what the provider sent, media left out
-                ("origin", ORIGIN),  # for traces that came in a file
+                ("flag", pa.string()),  # a stable word for an odd response
+                ("raw", pa.string()),  # JSON of the provider's response, without media
+                ("origin", ORIGIN),  # of traces read from a file
                 *_WRITTEN_BY,
             ]
         ),
@@ -100,7 +98,7 @@ TABLES: dict[str, Table] = {
                 ("verifier", pa.string()),
                 ("format", pa.float64()),
                 ("structure", pa.float64()),
-                ("accuracy", pa.float64()),  # null: could not be scored, the reason says why
+                ("accuracy", pa.float64()),  # null if it could not be scored; `reason` says why
                 ("reward", pa.float64()),
                 ("components", pa.map_(pa.string(), pa.float64())),
                 ("reason", pa.string()),
@@ -155,7 +153,7 @@ TABLES: dict[str, Table] = {
         ),
         ("run_id", "event"),
     ),
-    "metrics": Table(  # what a training run measured, one row a number
+    "metrics": Table(  # of training runs, one row per number
         pa.schema(
             [
                 ("run_id", pa.string()),
@@ -208,7 +206,7 @@ TABLES: dict[str, Table] = {
                 ("name", pa.string()),
                 ("version", pa.int32()),
                 ("sample_id", pa.string()),
-                ("trace_id", pa.string()),  # null where a sample had no trace at all
+                ("trace_id", pa.string()),  # null if the sample has no trace
                 ("reason", pa.string()),
                 ("run_id", pa.string()),
             ]
@@ -219,10 +217,9 @@ TABLES: dict[str, Table] = {
 
 
 def to_table(table: str, rows: "pa.Table | pa.RecordBatch | list[dict[str, object]]") -> pa.Table:
-    """`rows` in the columns, order and types of `table`; columns not given are null.
+    """`rows` in the columns, order and types of `table`; absent columns are null.
 
-    Raises ValueError for a column the table does not have or a key column left out, and Arrow's own error for a value
-    that does not fit its type.
+    Raises ValueError for an unknown column or a missing key column, and Arrow's error for a value of another type.
     """
     spec = TABLES[table]
     if isinstance(rows, list):

@@ -1,7 +1,7 @@
-"""How worker processes are started and how they end: without the caller's script, and no later than their parent.
+"""Worker processes that start without importing the caller's script and end with their parent.
 
-A new process imports the caller's script again, which a script without a guard (`if __name__ == "__main__"`) does not
-survive. Ours need nothing of it, so it is out of sight while they start.
+By default a new process imports the caller's script again, which breaks a script without a guard
+(`if __name__ == "__main__"`). Our workers need nothing of it, so it is hidden while they start.
 """
 
 import os
@@ -17,8 +17,8 @@ PARENT_WATCH_S = 1.0
 
 
 @contextmanager
-def main_hidden() -> Iterator[None]:
-    """For the block, a main module without a file: multiprocessing finds nothing in it to import again."""
+def hide_main() -> Iterator[None]:
+    """Within the block the main module has no file, so multiprocessing finds nothing to import again."""
     real = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
@@ -29,30 +29,30 @@ def main_hidden() -> Iterator[None]:
 
 class _SpawnedProcess(SpawnProcess):
     def start(self) -> None:
-        with main_hidden():
+        with hide_main():
             super().start()
 
 
 class Spawned(SpawnContext):
-    """Processes from nothing: a fork would share the corpus's file locks and the mutexes of DuckDB's threads."""
+    """Spawned processes: a fork would share the corpus's file locks and the mutexes of DuckDB's threads."""
 
     Process = _SpawnedProcess
 
 
 class _ForkServerProcess(ForkServerProcess):
     def start(self) -> None:
-        with main_hidden():
+        with hide_main():
             super().start()
 
 
 class ForkServed(ForkServerContext):
-    """Processes forked off one that has imported what they need and holds nothing of the caller's."""
+    """Processes forked from a server process that has imported their modules and holds nothing of the caller's."""
 
     Process = _ForkServerProcess
 
 
 def end_with_parent() -> None:
-    """A worker's initialiser: inside a hanging decoder it would outlive a killed parent, so a thread sees to that."""
+    """Initialise a worker: a thread ends it with its parent, even while it hangs inside a decoder."""
     parent = os.getppid()
 
     def watch() -> None:

@@ -146,7 +146,7 @@ def _add_rows(folder: Path, run: "Run") -> None:
     with run.transaction("pull") as tx:
         for batch in _read_rows(folder, _ROWS_AT_ONCE):
             for table in ("samples", "traces", "verdicts"):
-                run.counts[table] += tx.append(table, row_format.rows_of(table, batch))
+                run.counts[table] += tx.append(table, row_format.extract_table(table, batch))
         run.counts["verdicts"] += tx.append("verdicts", provenance.read("verdicts", folder))
         run.counts["prompts"] += tx.append("prompts", provenance.read("prompts", folder))
         tx.append("run_events", provenance.read("runs", folder))

@@ -1,4 +1,4 @@
-"""Dataset versions: rows frozen once as Parquet, with a manifest, under a name and a version, and never changed.
+"""Dataset versions: rows frozen once as Parquet with a manifest, under a name and a version, and never changed.
 
     snapshots/NAME@V/manifest.json         the files with their SHA-256s, the fingerprint, the counts
     snapshots/NAME@V/recipe.yaml           what chose the rows

@@ -18,7 +18,7 @@ from corpus.lake import Transaction
 
 
 @dataclass(frozen=True)
-class Draft:
+class DraftFolder:
     """A version's folder while its files are written; `finish` moves it to where the version will be."""
 
     folder: Path
@@ -33,9 +33,9 @@ class Draft:
 
 
 @contextmanager
-def draft(root: Path, ref: str) -> Iterator[Draft]:
+def draft_folder(root: Path, ref: str) -> Iterator[DraftFolder]:
     """An empty folder for the files of the version `ref` (`name@version`), removed if the block does not finish it."""
-    made = Draft(root / f".{ref}.making", root / ref)
+    made = DraftFolder(root / f".{ref}.making", root / ref)
     shutil.rmtree(made.folder, ignore_errors=True)
     made.folder.mkdir()
     try:

@@ -1,7 +1,6 @@
-"""What changed between two snapshots, row by row: added, dropped and why, answered anew, scored anew, and what that
-did to the rewards of each task.
+"""Compare two snapshots: rows added, dropped with the reason, re-annotated, re-scored, and each task's reward shift.
 
-Read from the frozen files alone, and from the newer one's drops for the reasons.
+It reads the frozen files, and the newer one's drops for the reasons.
 """
 
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from corpus.lake import Lake
 from corpus.snapshots.snapshot import Snapshot
 from corpus.snapshots.versions import Snapshots
 
-# A dropped row whose sample the newer recipe's slice did not even hold.
+# The reason of a dropped row whose sample is not in the newer recipe's slice.
 NOT_CONSIDERED = "not_considered"
 _CHANGES = """
     with old as (select * from read_parquet($old)),
@@ -42,7 +41,7 @@ _CHANGES = """
             select 're-scored', n.task, n.source, n.sample_id, o.trace_id, n.trace_id, o.teacher, n.teacher, o.reward,
                    n.reward, n.problem, n.answer, o.response, n.response, o.position, n.position
             from old o join new n using (trace_id) where o.reward is distinct from n.reward),
-         -- Of the trace itself if it was considered, else of its sample (`no_trace` and the like).
+         -- The trace's own reason if it was considered, else its sample's (such as `no_trace`).
          reasons as (
             select p.old_trace_id as trace_id, coalesce(any_value(t.reason), any_value(s.reason)) as reason
             from paired p left join drops t on t.trace_id = p.old_trace_id
@@ -74,9 +73,9 @@ _SHIFTS = """
 class Diff:
     """Two snapshots compared.
 
-    `changes`: one row a change (added, dropped, trace added, trace dropped, re-annotated, re-scored) with the sample,
-    the reason that the newer selection gave for dropping the old trace, and both traces side by side. `shifts`: one
-    row a task with both mean rewards, and their difference on the samples that both hold.
+    `changes`: one row per change (added, dropped, trace added, trace dropped, re-annotated, re-scored) with the sample,
+    the newer selection's reason for dropping the old trace, and both traces side by side. `shifts`: one row per task
+    with both mean rewards, and their difference on the samples in both.
     """
 
     old: Snapshot
@@ -85,7 +84,7 @@ class Diff:
     shifts: pa.Table
 
     def summary(self) -> pa.Table:
-        """How many changes of each kind, with each reason, in each task."""
+        """The number of changes by kind, reason and task."""
         keys = ["change", "reason", "task"]
         counted = self.changes.select([*keys, "sample_id"]).group_by(keys).aggregate([("sample_id", "count")])
         return counted.rename_columns([*keys, "rows"]).sort_by([(key, "ascending") for key in keys])

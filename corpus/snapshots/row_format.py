@@ -1,7 +1,7 @@
-"""Frozen rows: what a snapshot's Parquet files hold, how they are written once, and the fingerprint of what they say.
+"""The format of frozen rows: the columns of a snapshot's Parquet files, writing them, and their fingerprint.
 
 A row is a sample's columns, then its trace's, its verdict's, and the prompt to train on. A trace or verdict column
-whose word is taken by then is called `trace_…` or `verdict_…`.
+whose name is taken is called `trace_…` or `verdict_…`.
 """
 
 import hashlib
@@ -20,15 +20,15 @@ from corpus.schema import TABLES
 PAIRS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.float64())]))
 ROWS_PER_FILE = 100_000
 ROWS_PER_GROUP = 4_096
-# What a row says, whoever wrote it and whenever: the fingerprint is over these.
+# The columns that the fingerprint covers: content, not who wrote it or when.
 CONTENT = ("sample_id", "trace_id", "problem", "options", "answer", "prompt", "response", "profile", "reward")
-_HELD_BY_THE_ONE_BEFORE = {"samples": (), "traces": ("sample_id",), "verdicts": ("trace_id",)}
+_SHARED = {"samples": (), "traces": ("sample_id",), "verdicts": ("trace_id",)}
 
 
-def _columns() -> dict[str, dict[str, str]]:
+def _name_columns() -> dict[str, dict[str, str]]:
     taken = {"position"}
     shown: dict[str, dict[str, str]] = {}
-    for table, shared in _HELD_BY_THE_ONE_BEFORE.items():
+    for table, shared in _SHARED.items():
         shown[table] = {}
         for name in TABLES[table].schema.names:
             if name in shared:
@@ -40,7 +40,7 @@ def _columns() -> dict[str, dict[str, str]]:
     return shown
 
 
-COLUMNS = _columns()  # of each table, what its columns are called in a frozen row
+COLUMNS = _name_columns()  # of each table, its columns' names in a frozen row
 
 
 def schema() -> pa.Schema:
@@ -53,10 +53,10 @@ def schema() -> pa.Schema:
     return pa.schema([*fields.values(), pa.field("prompt", pa.string())])
 
 
-def rows_of(table: str, batch: pa.RecordBatch | pa.Table) -> pa.Table:
-    """The rows of one table (samples, traces or verdicts) that frozen rows hold, under that table's own column names.
+def extract_table(table: str, batch: pa.RecordBatch | pa.Table) -> pa.Table:
+    """The rows of one table (samples, traces or verdicts) within frozen rows, under that table's own column names.
 
-    A sample with several traces comes as often as it has traces.
+    A sample with several traces is repeated.
     """
     columns = {}
     for name, shown in COLUMNS[table].items():
@@ -69,7 +69,7 @@ def rows_of(table: str, batch: pa.RecordBatch | pa.Table) -> pa.Table:
 
 
 def fingerprint(batches: Iterable[pa.RecordBatch]) -> str:
-    """SHA-256, as hex, over the rows in order: what they say, not who wrote them when, nor how Parquet packs them.
+    """SHA-256, as hex, over the content of the rows in order, not over their provenance or Parquet encoding.
 
     A row counts as one line of canonical JSON (sorted keys, no spaces, UTF-8) of the CONTENT columns and `media`, the
     list of its media's SHA-256s.

@@ -15,7 +15,7 @@ from corpus.errors import OneThinkerError, UsageError, near
 from corpus.lake import Lake
 from corpus.notebook import html_table
 from corpus.runs import Run, record_run
-from corpus.snapshots.commit import draft, register
+from corpus.snapshots.commit import draft_folder, register
 from corpus.snapshots.freeze import read_rows
 from corpus.snapshots.row_format import write_files
 from corpus.snapshots.snapshot import Snapshot
@@ -94,7 +94,7 @@ class Snapshots:
         with run.transaction(f"freeze {name}") as tx:
             newest = tx.sql("select max(version) from lake.snapshots where name = ?", [name]).fetchone()
             version = 1 + (newest[0] or 0 if newest else 0)  # a deleted version keeps its number
-            with draft(self._root, f"{name}@{version}") as made:
+            with draft_folder(self._root, f"{name}@{version}") as made:
                 manifest = write_files(read_rows(tx, picks, profile, made.folder), profile, made.folder)
                 same = self._newest(name)
                 if same and (same.fingerprint, same.recipe) == (manifest["fingerprint"], recipe):
@@ -121,7 +121,7 @@ class Snapshots:
         differs from the one in `metadata`, or the corpus has another version of that name and number.
         """
         ref = f"{metadata['name']}@{metadata['version']}"
-        with run.transaction(f"install {ref}") as tx, draft(self._root, ref) as made:
+        with run.transaction(f"install {ref}") as tx, draft_folder(self._root, ref) as made:
             manifest = write_files(batches, metadata["profile"], made.folder)
             if manifest["fingerprint"] != metadata["fingerprint"]:
                 raise OneThinkerError(
