@@ -77,7 +77,7 @@ class SdkClient:
 
         with self.failures():
             try:
-                async with asyncio.timeout(self.timeout_s):
+                async with self.time_limit(key):
                     response = await self.client.post(
                         path,
                         cast_to=httpx2.Response,
@@ -88,6 +88,10 @@ class SdkClient:
                 detail = f"no whole answer within {self.timeout_s:g} s"
                 raise Failure("timeout", detail, retryable=True, unsure=True) from None
         return HttpResponse(response.content, response.headers)
+
+    def time_limit(self, key: str) -> asyncio.Timeout:
+        """The limit of one exchange, by its idempotency key."""
+        return asyncio.timeout(self.timeout_s)
 
     @contextmanager
     def failures(self) -> Iterator[None]:

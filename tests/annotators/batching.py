@@ -18,8 +18,9 @@ class BatchProvider(Provider):
     """A provider whose batches end after `polls` looks.
 
     `fate` says what becomes of a request by its custom id: ok, expired, failed (the provider's fault), refused (ours).
-    At `hang_at` (upload, create, created, poll, results) a request of that kind is left hanging, once: `hung` is set,
-    and a test may kill the client. At `created` the batch is made and only the answer never comes.
+    At `hang_at` (upload, create, created, poll, results, half) a request of that kind is left hanging, once: `hung` is
+    set, and a test may kill the client. At `created` the batch is made and only the answer never comes; at `half` one
+    half of the results has come.
     """
 
     polls: int = 2
@@ -63,6 +64,16 @@ class BatchProvider(Provider):
 
     def fates(self, batch: dict[str, Any]) -> list[tuple[str, str]]:
         return [(custom_id, self.fate(custom_id, self.submitted[custom_id])) for custom_id, _ in batch["requests"]]
+
+    async def send_results(self, request: web.Request, lines: list[str]) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        half = len(lines) // 2
+        await response.write("".join(f"{line}\n" for line in lines[:half]).encode())
+        if lines:
+            await self.maybe_hang("half")
+        await response.write("".join(f"{line}\n" for line in lines[half:]).encode())
+        return response
 
     # -- OpenAI --------------------------------------------------------------------------------------------------------
 
@@ -115,14 +126,14 @@ class BatchProvider(Provider):
         self.ended(batch)
         return web.json_response(self.openai_row(batch))
 
-    async def content(self, request: web.Request) -> web.Response:
+    async def content(self, request: web.Request) -> web.StreamResponse:
         await self.maybe_hang("results")
         batch_id, _, which = request.match_info["id"].rpartition("-")
         lines = []
         for custom_id, fate in self.fates(self.batches[batch_id]):
             line: dict[str, Any] = {"id": "x", "custom_id": custom_id, "response": None, "error": None}
             if fate == "ok":
-                whole = openai_reply("m", self.input_tokens, self.output_tokens, text=RIGHT)
+                whole = self.reply(openai_reply, "m", text=RIGHT)
                 line["response"] = {"status_code": 200, "request_id": "r", "body": whole}
             elif fate == "expired":
                 line["error"] = {"code": "batch_expired", "message": "not done in time"}
@@ -131,7 +142,7 @@ class BatchProvider(Provider):
                 line["response"] = {"status_code": status, "request_id": "r", "body": {"error": {"message": fate}}}
             if (fate == "ok") == (which == "out"):
                 lines.append(json.dumps(line))
-        return web.Response(text="\n".join(lines) + "\n")
+        return await self.send_results(request, lines)
 
     # -- Anthropic -----------------------------------------------------------------------------------------------------
 
@@ -164,12 +175,12 @@ class BatchProvider(Provider):
         self.ended(batch)
         return web.json_response(self.anthropic_row(batch))
 
-    async def results_anthropic(self, request: web.Request) -> web.Response:
+    async def results_anthropic(self, request: web.Request) -> web.StreamResponse:
         await self.maybe_hang("results")
         lines = []
         for custom_id, fate in reversed(self.fates(self.batches[request.match_info["id"]])):
             if fate == "ok":
-                whole = anthropic_reply("m", self.input_tokens, self.output_tokens, text=RIGHT)
+                whole = self.reply(anthropic_reply, "m", text=RIGHT)
                 result: dict[str, Any] = {"type": "succeeded", "message": whole}
             elif fate == "expired":
                 result = {"type": "expired"}
@@ -177,4 +188,4 @@ class BatchProvider(Provider):
                 kind = "api_error" if fate == "failed" else "invalid_request_error"
                 result = {"type": "errored", "error": {"type": "error", "error": {"type": kind, "message": fate}}}
             lines.append(json.dumps({"custom_id": custom_id, "result": result}))
-        return web.Response(text="\n".join(lines) + "\n")
+        return await self.send_results(request, lines)

@@ -20,7 +20,10 @@ Reply = Callable[[dict[str, Any]], dict[str, Any]]
 class Provider:
     """Answers requests; `faults` gives each kind's share. `answered` counts whole answers by idempotency key.
 
-    `say` makes the answer's fields from the request's body: text, and optionally thinking, finish, tool, refusal.
+    Which request fails, and how, follows from its key and its number among the requests of that key, so that it does
+    not depend on who comes first. A request that hangs is never answered; `on_hang` is called with its key. `say` makes
+    the answer's fields from the request's body: text, and optionally thinking, finish, tool, refusal. Nothing is
+    answered before requests with all of `clients` as their API keys have come.
     """
 
     faults: dict[str, float] = field(default_factory=dict)
@@ -38,9 +41,12 @@ class Provider:
     in_flight: int = 0
     most_in_flight: int = 0
     keep_bodies: bool = True
+    on_hang: Callable[[str], None] = lambda key: None
+    reports_usage: bool = True
+    clients: set[str] = field(default_factory=set)
+    tries: Counter[str] = field(default_factory=Counter)
 
     def __enter__(self) -> "Provider":
-        self._random = random.Random(self.seed)
         ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, args=(ready,), daemon=True)
         self._thread.start()
@@ -85,6 +91,8 @@ class Provider:
             key = request.headers.get("idempotency-key", "")
             body = await request.json()
             self.asked.append((self._loop.time(), key))
+            self.tries[key] += 1
+            self.clients.discard(request.headers.get("authorization", "").removeprefix("Bearer "))
             if self.keep_bodies:
                 self.bodies.append(body)
                 self.headers.append(dict(request.headers))
@@ -100,35 +108,63 @@ class Provider:
     async def _answer(self, request: web.Request, key: str, body: Any, wire: Any) -> web.StreamResponse:
         if self.delay_s:
             await asyncio.sleep(self.delay_s)
-        fault = self._fault()
+        while self.clients:
+            await asyncio.sleep(0.01)
+        fault = self.fault(key, self.tries[key])
         if fault:
             self.failed[fault] += 1
-            return await self._fail(fault, request, body, wire)
+            return await self._fail(fault, request, key, body, wire)
         said = self.say(body)
         if isinstance(said, web.Response):
             return said
-        response = web.json_response(wire(body["model"], self.input_tokens, self.output_tokens, **said))
+        response = web.json_response(self.reply(wire, body["model"], **said))
         response.headers["x-request-id" if wire is openai_reply else "request-id"] = f"req-{len(self.asked)}"
         await response.prepare(request)
         await response.write_eof()
         self.answered[key] += 1
         return response
 
-    def _fault(self) -> str | None:
-        drawn = self._random.random()
+    def reply(self, wire: Callable[..., dict[str, Any]], model: str, **said: Any) -> dict[str, Any]:
+        """A whole reply in a provider's format."""
+        whole = wire(model, self.input_tokens, self.output_tokens, **said)
+        if not self.reports_usage:
+            del whole["usage"]
+        return whole
+
+    def fault(self, key: str, number: int) -> str | None:
+        """How the `number`-th request of a key fails; None if it is answered."""
+        drawn = random.Random(f"{self.seed} {key} {number}").random()
         for name, share in self.faults.items():
             if drawn < share:
                 return name
             drawn -= share
         return None
 
-    async def _fail(self, fault: str, request: web.Request, body: Any, wire: Any) -> web.StreamResponse:
-        error = {"type": "error", "error": {"type": fault, "message": f"{fault}, says the test"}}
+    def drain(self) -> int:
+        """Wait until all that a dead client has sent is dealt with; returns how many requests have come.
+
+        On loopback it is in the server's sockets once the client is dead: some rounds of the loop read all of it.
+        """
+
+        async def settle() -> None:
+            before = -1
+            while self.in_flight or before < len(self.asked):
+                before = len(self.asked)
+                for _ in range(100):
+                    await asyncio.sleep(0)
+                await asyncio.sleep(0.01)
+
+        asyncio.run_coroutine_threadsafe(settle(), self._loop).result(120)
+        return len(self.asked)
+
+    async def _fail(self, fault: str, request: web.Request, key: str, body: Any, wire: Any) -> web.StreamResponse:
+        error = {"type": "error", "error": {"type": fault, "message": f"{fault} of the test"}}
         if fault == "rate_limited":
             return web.json_response(error, status=429, headers={"retry-after": self.retry_after})
         if fault in ("server_error", "overloaded"):
             return web.json_response(error, status=500 if fault == "server_error" else 529)
         if fault == "hang":
+            self.on_hang(key)
             await asyncio.sleep(3600)
         if fault == "cut_off":
             whole = json.dumps(wire(body["model"], 1, 1, text=RIGHT)).encode()

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from annotators import annotate
+from annotators import annotate, run
+from annotators.money import Budget
 from annotators.providers import anthropic as anthropic_provider
 from annotators.providers import openai as openai_provider
 from corpus import Corpus, OneThinkerError, UsageError
@@ -85,9 +87,73 @@ def test_what_expired_or_failed_is_submitted_again_and_what_was_refused_is_a_rej
     assert {reason for _, reason in named} == {"bad_request"}
 
 
+class NotedBudget(Budget):
+    """A budget that a test can look at when its run is over."""
+
+    last: "NotedBudget"
+
+    def __init__(self, limit: Decimal | None, before: Decimal = Decimal(0)) -> None:
+        super().__init__(limit, before)
+        NotedBudget.last = self
+
+
+@pytest.mark.parametrize("teacher", TEACHERS)
+def test_a_batch_answer_without_usage_is_booked_at_its_reserve(
+    tmp_path: Path, provider: BatchProvider, monkeypatch: pytest.MonkeyPatch, teacher: str
+) -> None:
+    monkeypatch.setattr(run, "Budget", NotedBudget)
+    provider.reports_usage = False
+    corpus = questions(tmp_path / "corpus", 9)
+    reserved: list[Decimal] = []
+    reserve = NotedBudget.reserve
+    monkeypatch.setattr(NotedBudget, "reserve", lambda self, most: reserved.append(most) or reserve(self, most))
+    report = annotate(corpus, teacher=teacher, prices=prices(tmp_path), batch=True, poll_s=0.02)
+    budget = NotedBudget.last
+    assert len(reserved) == report.traces == 9
+    assert (budget.spent, budget.reserved, budget.unsure) == (sum(reserved), Decimal(0), Decimal(0))
+    assert report.cost_usd == 0
+    assert corpus.sql("select distinct cost_usd from traces").fetchall() == [(None,)]
+
+
+@pytest.mark.parametrize("reports_usage", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("teacher", ["openai:m", pytest.param("anthropic:m", marks=pytest.mark.slow)])
+def test_a_run_killed_amid_the_results_and_the_one_after_it_book_what_one_run_books(
+    tmp_path: Path, provider: BatchProvider, monkeypatch: pytest.MonkeyPatch, teacher: str, reports_usage: bool
+) -> None:
+    monkeypatch.setattr(run, "Budget", NotedBudget)
+    provider.reports_usage = reports_usage
+    given: dict[str, Any] = {
+        "teacher": teacher, "prices": prices(tmp_path), "budget_usd": Decimal(10), "batch": True, "poll_s": 0.05,
+    }  # fmt: skip
+    whole = annotate(questions(tmp_path / "whole", 20), **given)
+    spent = NotedBudget.last.spent
+    root = tmp_path / "corpus"
+    questions(root, 20).close()
+    provider.hang_at = "half"
+    flags = ["--teacher", teacher, "--prices", str(given["prices"]), "--budget", "10", "--batch", "--poll", "0.05"]
+    command = [sys.executable, "-m", "onethinker.cli", "annotate", *flags, "--corpus", str(root), "--no-verify"]
+    first = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    assert provider.hung.wait(120)
+    while sum(path.read_bytes().count(b'["traces"') for path in root.glob("journal/*/*.jsonl")) < 10:
+        assert first.poll() is None
+        time.sleep(0.005)
+    first.kill()
+    first.wait()
+    with Corpus.open(root) as corpus:
+        second = annotate(corpus, **given)
+        assert (second.replayed, second.traces) == (10, 10), "what the killed run kept is not kept again"
+        assert corpus.sql("select count(*) from traces").fetchone() == (20,)
+        assert corpus.sql("select coalesce(sum(cost_usd), 0) from traces").fetchone() == (whole.cost_usd,)
+    assert (NotedBudget.last.spent, NotedBudget.last.reserved) == (spent, Decimal(0))
+    assert spent > 0
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("teacher", TEACHERS)
-@pytest.mark.parametrize("stage", ["upload", "create", "created", "poll", "results"])
+@pytest.mark.parametrize("stage", [
+    pytest.param("upload", marks=pytest.mark.slow), pytest.param("create", marks=pytest.mark.slow), "created",
+    pytest.param("poll", marks=pytest.mark.slow), pytest.param("results", marks=pytest.mark.slow),
+])  # fmt: skip
 def test_killed_at_any_stage_nothing_is_submitted_twice(
     tmp_path: Path, provider: BatchProvider, teacher: str, stage: str
 ) -> None:
@@ -98,10 +164,10 @@ def test_killed_at_any_stage_nothing_is_submitted_twice(
     provider.hang_at = stage
     command = [sys.executable, "-m", "onethinker.cli", "annotate", "--teacher", teacher, "--corpus", str(root)]
     env = os.environ | {"OPENAI_API_KEY": KEY}
-    run = subprocess.Popen([*command, "--batch", "--poll", "0.05"], env=env, stderr=subprocess.DEVNULL)
-    assert provider.hung.wait(60)
-    run.kill()
-    run.wait()
+    process = subprocess.Popen([*command, "--batch", "--poll", "0.05"], env=env, stderr=subprocess.DEVNULL)
+    assert provider.hung.wait(120)
+    process.kill()
+    process.wait()
     with Corpus.open(root) as corpus:
         other = annotate(corpus, teacher=teacher)  # a worker without --batch leaves alone what a batch may bring
         assert (other.traces, other.elsewhere) == (0, 20)
@@ -112,7 +178,10 @@ def test_killed_at_any_stage_nothing_is_submitted_twice(
     assert len(provider.batches) == 1
 
 
-@pytest.mark.parametrize("made", [True, False], ids=["ours was made", "ours was not made"])
+@pytest.mark.parametrize(
+    "made",
+    [pytest.param(True, id="ours was made", marks=pytest.mark.slow), pytest.param(False, id="ours was not made")],
+)
 def test_somebody_else_s_batches_of_the_same_size_are_not_taken_for_ours(
     tmp_path: Path, provider: BatchProvider, made: bool
 ) -> None:
@@ -124,10 +193,10 @@ def test_somebody_else_s_batches_of_the_same_size_are_not_taken_for_ours(
         provider.make(requests)
     provider.hang_at = "created" if made else "create"
     command = [sys.executable, "-m", "onethinker.cli", "annotate", "--teacher", "anthropic:m", "--corpus", str(root)]
-    run = subprocess.Popen([*command, "--batch", "--poll", "0.05"], stderr=subprocess.DEVNULL)
-    assert provider.hung.wait(60)
-    run.kill()
-    run.wait()
+    process = subprocess.Popen([*command, "--batch", "--poll", "0.05"], stderr=subprocess.DEVNULL)
+    assert provider.hung.wait(120)
+    process.kill()
+    process.wait()
     provider.make(theirs[2])
     with Corpus.open(root) as corpus:
         report = annotate(corpus, teacher="anthropic:m", batch=True, poll_s=0.02)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,13 @@ from tests.postgres import server
 SAMPLES = 1200
 
 
-def annotating(root: Path, provider: Provider) -> "subprocess.Popen[bytes]":
+def start(root: Path, provider: Provider, key: str = KEY) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "onethinker.cli", "annotate", "--teacher", "openai:m", "--corpus", str(root)]
-    env = os.environ | {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": provider.openai_url}
+    env = os.environ | {"OPENAI_API_KEY": key, "OPENAI_BASE_URL": provider.openai_url}
     return subprocess.Popen([*command, "--concurrency", "16"], env=env, stdout=subprocess.DEVNULL)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("catalog", ["sqlite", "postgres"])
 def test_two_processes_on_a_slice_buy_each_trace_once_also_when_one_is_killed(
@@ -40,7 +42,8 @@ def test_two_processes_on_a_slice_buy_each_trace_once_also_when_one_is_killed(
 
 
 def work(root: Path, provider: Provider) -> None:
-    first, second = annotating(root, provider), annotating(root, provider)
+    provider.clients = {"sk-first", "sk-second"}  # nothing is answered before both have asked
+    first, second = start(root, provider, "sk-first"), start(root, provider, "sk-second")
     assert (first.wait(), second.wait()) == (0, 0)
     with Corpus.open(root) as corpus:
         runs = corpus.sql("select count(distinct run_id), count(*), count(distinct sample_id) from traces").fetchone()
@@ -48,13 +51,14 @@ def work(root: Path, provider: Provider) -> None:
         assert set(provider.answered.values()) == {1}
         corpus.append("samples", [dict(row, sample_id=row["sample_id"][::-1], run_id=None) for row in samples(corpus)])
     asked = len(provider.asked)
-    killed, other = annotating(root, provider), annotating(root, provider)
+    killed, other = start(root, provider), start(root, provider)
     while len(provider.asked) < asked + 100:
         assert killed.poll() is None
+        time.sleep(0.005)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert other.wait() == 0
-    last = annotating(root, provider)  # what the killed one had claimed is free again
+    last = start(root, provider)  # what the killed one had claimed is free again
     assert last.wait() == 0
     with Corpus.open(root) as corpus:
         assert corpus.sql("select count(*), count(distinct sample_id) from traces").fetchone() == (

@@ -2,10 +2,12 @@
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from annotators import annotate
+from annotators.charges import ChargeLog, sum_charges
 from annotators.messages import ImagePart, Reply, Request, TextPart
 from annotators.money import Budget, Price, max_input_tokens, price_of, prices
 from annotators.run import killed_runs_cost
@@ -102,6 +104,17 @@ def test_a_budget_counts_what_is_under_way_and_what_may_have_been_charged() -> N
     assert (budget.spent, budget.unsure, budget.reserved) == (D(1), D(9), D(0))
 
 
+def test_what_is_at_the_provider_counts_over_the_budget_and_unknown_usage_costs_its_reserve() -> None:
+    budget = Budget(D(10), before=D(4))
+    budget.reserve_committed(D(8))
+    assert budget.reserved == D(8)
+    assert not budget.reserve(D("0.01"))
+    budget.settle(D(5), None)
+    budget.release(D(3), unsure=False)
+    assert (budget.spent, budget.unsure, budget.reserved) == (D(9), D(0), D(0))
+    assert budget.reserve(D(1))
+
+
 def test_a_budget_needs_a_price(tmp_path: Path, provider: Provider) -> None:
     with pytest.raises(OneThinkerError, match="no price is known for openai:m"):
         annotate(questions(tmp_path / "corpus", 1), teacher="openai:m", budget_usd=1)
@@ -114,25 +127,42 @@ def own_prices(folder: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("teacher", ["openai:m", "anthropic:m"])
-def test_a_dollar_over_a_slice_of_five_is_not_overrun_with_256_in_flight(
-    tmp_path: Path, provider: Provider, teacher: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("teacher", "samples", "concurrency", "usd"),
+    [
+        ("openai:m", 200, 32, "0.1"),
+        pytest.param("openai:m", 2000, 256, "1", marks=pytest.mark.slow),
+        pytest.param("anthropic:m", 2000, 256, "1", marks=pytest.mark.slow),
+    ],
+)
+def test_a_budget_of_a_fifth_of_the_slice_is_not_overrun_by_requests_in_flight(
+    tmp_path: Path, provider: Provider, teacher: str, samples: int, concurrency: int, usd: str
 ) -> None:
-    provider.delay_s = 0.8
     provider.faults = {"reset": 0.02, "server_error": 0.05}
-    corpus = questions(tmp_path / "corpus", 2000)
-    given = {"teacher": teacher, "prices": own_prices(tmp_path), "max_tokens": 25, "concurrency": 256}
-    report = annotate(corpus, budget_usd="1", **given)
-    ledger = len(provider.answered) * D("0.0025")
-    assert D("0.6") < ledger < D(1)
-    assert provider.most_in_flight > 50
+    corpus = questions(tmp_path / "corpus", samples)
+    given = {"teacher": teacher, "prices": own_prices(tmp_path), "max_tokens": 25, "concurrency": concurrency}
+    report = annotate(corpus, budget_usd=usd, **given)
+    answered = len(provider.answered) * D("0.0025")
+    assert D(usd) / 2 < answered + report.unsure_usd <= D(usd)
     assert report.stopped == "budget"
     assert "Give the same command again to go on" in report.message
-    assert report.cost_usd == ledger == D(corpus.sql("select sum(cost_usd) from traces").fetchone()[0])
-    again = annotate(corpus, budget_usd="1", **given)
+    assert report.cost_usd == answered == D(corpus.sql("select sum(cost_usd) from traces").fetchone()[0])
+    again = annotate(corpus, budget_usd=usd, **given)
     assert again.traces > 0, "a run that ended has had its budget; the next has its own"
-    assert len(provider.answered) * D("0.0025") < D(2)
+    assert again.cost_usd + again.unsure_usd <= D(usd)
     assert set(provider.answered.values()) == {1}
+
+
+def test_an_answer_without_usage_takes_its_reserve_from_the_budget(tmp_path: Path, provider: Provider) -> None:
+    provider.reports_usage = False
+    corpus = questions(tmp_path / "corpus", 30)
+    given: dict[str, Any] = {"teacher": "openai:m", "prices": own_prices(tmp_path), "max_tokens": 25}
+    report = annotate(corpus, budget_usd="0.1", **given)
+    assert (report.stopped, report.cost_usd) == ("budget", D(0))
+    assert 0 < report.traces < 30
+    charged = sum_charges(corpus.root, [str(report.run_id)])
+    assert D("0.05") < charged <= D("0.1")
+    assert corpus.sql("select distinct cost_usd from traces").fetchall() == [(None,)]
 
 
 def test_a_killed_run_and_the_one_that_continues_it_share_a_budget(tmp_path: Path) -> None:
@@ -153,6 +183,13 @@ def test_a_killed_run_and_the_one_that_continues_it_share_a_budget(tmp_path: Pat
     event("d", "started", '{"teacher":"another"}')
     traces("d", "9")
     assert killed_runs_cost(corpus, config) == D("0.125")
+    for run_id in ("a", "b", "c"):
+        ChargeLog(corpus.root, run_id).add("t", "unsure", D("0.01"))
+    ChargeLog(corpus.root, "c").add("u", "no_usage", D("0.02"))
+    assert killed_runs_cost(corpus, config) == D("0.155"), "what no trace's cost shows is counted too"
+    with open(corpus.root / "charges" / "c.jsonl", "ab") as file:
+        file.write(b'{"trace_id": "v", "usd": "9')
+    assert killed_runs_cost(corpus, config) == D("0.155"), "a line that was cut off is left out"
 
 
 def test_a_dry_run_asks_nothing_and_prices_the_slice(tmp_path: Path, provider: Provider) -> None:

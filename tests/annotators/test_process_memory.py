@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from annotators.process_memory import give_back, sparing, without
+from annotators.process_memory import give_back, sparing
 from corpus import Corpus
 
 
@@ -44,10 +44,3 @@ def test_settings_are_as_before_when_the_run_is_over(tmp_path: Path) -> None:
             give_back()
         assert settings(corpus) == before
     assert pa.default_memory_pool().backend_name == pool
-
-
-def test_a_package_that_is_there_stays() -> None:
-    with without("json"):
-        import json
-
-        assert json.dumps(1) == "1"
