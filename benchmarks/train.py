@@ -55,7 +55,7 @@ def advantages(rows: int = 1024) -> None:
 def collator(training: Training) -> None:
     """Our collator against decord and the processor called by hand on the same rows, batch by batch."""
     rows = list(training.snapshot.stream().decode(False))
-    for limits, told in ((built(MEDIA, MediaLimits, "benchmark"), "media as small as tests use"), (MediaLimits(), "")):
+    for limits, size in ((built(MEDIA, MediaLimits, "benchmark"), "media as small as tests use"), (MediaLimits(), "")):
         encoder = Encoder(load_processor(training.sft().model), limits)
         for kind in ("image", "video"):
             chosen = [row for row in rows if row["data_type"] == kind]
@@ -65,7 +65,7 @@ def collator(training: Training) -> None:
             frames = sum(clip.pixels.shape[0] for row in chosen for clip in encoder.media(row).clips)
             more = f", {frames / mine:.0f} frames/s" if frames else ""
             print(
-                f"collator, {kind}s, {told or 'the released limits'}: {len(chosen) / mine:.1f} samples/s{more}; "
+                f"collator, {kind}s, {size or 'the released limits'}: {len(chosen) / mine:.1f} samples/s{more}; "
                 f"{other / mine:.2f}× bare decord + processor"
             )
 

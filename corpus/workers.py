@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
+from multiprocessing.context import SpawnContext, SpawnProcess
 from types import ModuleType
 
 PARENT_WATCH_S = 1.0
@@ -39,16 +39,18 @@ class Spawned(SpawnContext):
     Process = _SpawnedProcess
 
 
-class _ForkServerProcess(ForkServerProcess):
-    def start(self) -> None:
-        with hide_main():
-            super().start()
+if sys.platform != "win32":
+    from multiprocessing.context import ForkServerContext, ForkServerProcess
 
+    class _ForkServerProcess(ForkServerProcess):
+        def start(self) -> None:
+            with hide_main():
+                super().start()
 
-class ForkServed(ForkServerContext):
-    """Processes forked from a server process that has imported their modules and holds nothing of the caller's."""
+    class ForkServed(ForkServerContext):
+        """Processes forked from a server process that has imported their modules and holds nothing of the caller's."""
 
-    Process = _ForkServerProcess
+        Process = _ForkServerProcess
 
 
 def end_with_parent() -> None:

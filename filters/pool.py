@@ -11,7 +11,6 @@ that code which uses SIGALRM (math-verify) works in them.
 
 import atexit
 import os
-import resource
 import signal
 import sys
 import threading
@@ -22,7 +21,6 @@ from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import cache, partial
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -32,7 +30,6 @@ import pyarrow.compute as pc
 from pebble import ProcessExpired, ProcessPool
 
 from corpus.errors import OneThinkerError
-from corpus.workers import ForkServed
 
 UNIT_CPU_S = 1.0  # processor time of a unit of many rows, after which its rows are done one by one
 ROW_CPU_S = 2.0  # and of a row on its own; with the unit's, a bad row costs less than 5 s of one worker
@@ -93,6 +90,15 @@ class Pool:
 
     def start(self) -> None:
         """Start the workers' common parent now, so that its imports run while the caller does its own."""
+        if sys.platform == "win32":
+            raise OneThinkerError(
+                "scoring in worker processes needs a fork server and processor-time limits, which Windows lacks; "
+                "use WSL, or `filters.score(…, workers=0)`"
+            )
+        from multiprocessing import forkserver
+
+        from corpus.workers import ForkServed
+
         context = ForkServed()
         context.set_forkserver_preload([__name__, *self.preload])
         forkserver.ensure_running()
@@ -117,6 +123,8 @@ class Pool:
         with self._lock:
             if self._pebble is None:
                 self.start()
+                from corpus.workers import ForkServed
+
                 self._pebble = ProcessPool(self.workers, initializer=_initialise, context=ForkServed())
             return self._pebble
 
@@ -268,6 +276,8 @@ def _initialise() -> None:
     pa.set_cpu_count(1)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     if sys.platform == "linux":
+        import resource
+
         mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         limit = mapped + MEMORY_BYTES
