@@ -208,7 +208,7 @@ def test_a_run_records_how_it_ended(corpus: Corpus) -> None:
 
 
 CRASHING = """
-import sys, time
+import sys
 from corpus import Corpus
 with Corpus.open(sys.argv[1]) as corpus, corpus.run("annotate", {}) as run:
     with run.transaction("paid for") as tx:
@@ -216,12 +216,13 @@ with Corpus.open(sys.argv[1]) as corpus, corpus.run("annotate", {}) as run:
     with run.transaction("never committed") as tx:
         tx.append("traces", [{"trace_id": "within"}])
         print("inside", flush=True)
-        time.sleep(60)
+        sys.stdin.read()
 """
 
 
 def test_a_killed_run_is_seen_as_crashed_and_leaves_whole_commits(corpus: Corpus) -> None:
-    process = subprocess.Popen([sys.executable, "-c", CRASHING, str(corpus.root)], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", CRASHING, str(corpus.root)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "inside\n"
     assert corpus.sql("select status from runs").fetchall() == [("running",)]
@@ -238,15 +239,10 @@ def test_a_killed_run_is_seen_as_crashed_and_leaves_whole_commits(corpus: Corpus
     assert corpus.sql("select count(*) from run_events where event = 'crashed'").fetchone() == (1,)
 
 
-def test_import_is_light_and_quick() -> None:
-    code = (
-        "import sys, time; t = time.perf_counter(); import corpus; s = time.perf_counter() - t;"
-        "print(s, *[m for m in ('torch', 'transformers', 'trl', 'vllm', 'ray') if m in sys.modules])"
-    )
-    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(3)]
-    seconds = min(float(run.stdout.split()[0]) for run in runs)
-    assert [run.stdout.split()[1:] for run in runs] == [[]] * 3
-    assert seconds < 1.0
+def test_import_is_light() -> None:
+    heavy = ("torch", "transformers", "trl", "vllm", "ray", "duckdb", "pyarrow")
+    code = f"import sys, corpus; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_every_table_is_there_under_its_own_name(corpus: Corpus) -> None:
