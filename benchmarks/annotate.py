@@ -71,7 +71,7 @@ def cpu_s() -> float:
 
 
 @dataclass(frozen=True)
-class Told:
+class Measurement:
     """What one side took: requests a second, client CPU for each, and peaks of memory in MB, its helpers' included."""
 
     rate: float
@@ -109,7 +109,7 @@ def reported(requests: int) -> Iterator[None]:
     done.set()
     watch.join()
     peak = usage().main_gb * 1024  # ru_maxrss would be at least what the parent had when it forked
-    told = Told(
+    measured = Measurement(
         rate=requests / seconds,
         cpu_ms=1000 * cpu / requests,
         peak_mb=peak,
@@ -117,7 +117,7 @@ def reported(requests: int) -> Iterator[None]:
         family_mb=max(family, peak),
         fifths_mb=[max(private[len(private) * i // 5 :][: len(private) // 5 + 1]) for i in range(5)],
     )
-    print(json.dumps(asdict(told)), flush=True)
+    print(json.dumps(asdict(measured)), flush=True)
 
 
 def bare(root: Path, requests: int, concurrency: int, kind: str) -> None:
@@ -175,7 +175,7 @@ def engine(root: Path, requests: int, concurrency: int, kind: str) -> None:
 
 
 def verified(root: Path, requests: int, concurrency: int, kind: str) -> None:
-    """And with the traces verified as they arrive, as the command does it unless told otherwise."""
+    """And with the traces verified as they arrive, as the command does it without --no-verify."""
     from annotators import annotate
     from annotators.process_memory import frugal
     from corpus import Corpus
@@ -230,7 +230,7 @@ def make_corpus(root: Path, rows: int, kind: str) -> None:
     corpus.close()
 
 
-def measure(what: str, requests: int, concurrency: int, kind: str, delay_s: float) -> Told:
+def measure(what: str, requests: int, concurrency: int, kind: str, delay_s: float) -> Measurement:
     """Run one side in a fresh process against a fresh provider; returns what it reported."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "corpus"
@@ -247,7 +247,7 @@ def measure(what: str, requests: int, concurrency: int, kind: str, delay_s: floa
         finally:
             provider.kill()
             provider.wait()
-        return Told(**json.loads(done.stdout.strip().splitlines()[-1]))
+        return Measurement(**json.loads(done.stdout.strip().splitlines()[-1]))
 
 
 def main() -> None:
@@ -263,12 +263,14 @@ def main() -> None:
                 name = f"{kind}-{concurrency}-{delay_ms}"
                 if given.only and given.only != name:
                     continue
-                told: dict[str, list[Told]] = {"bare": [], "engine": []}
+                measured: dict[str, list[Measurement]] = {"bare": [], "engine": []}
                 for _ in range(given.rounds):
-                    for what, rounds in told.items():
+                    for what, rounds in measured.items():
                         rounds.append(measure(what, given.requests, concurrency, kind, delay_ms / 1000))
                 figures = ("rate", "cpu_ms", "peak_mb")
-                rate, cpu, peak = ([median(getattr(r, f) for r in rounds) for rounds in told.values()] for f in figures)
+                rate, cpu, peak = (
+                    [median(getattr(r, f) for r in rounds) for rounds in measured.values()] for f in figures
+                )
                 print(
                     f"{name:16} {rate[0]:11.0f} {rate[1]:6.0f} {rate[1] / rate[0]:6.2f} {cpu[0]:14.2f} "
                     f"{cpu[1]:6.2f} {cpu[1] / cpu[0]:6.2f} {peak[0]:15.0f} {peak[1]:6.0f}",

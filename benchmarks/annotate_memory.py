@@ -89,11 +89,11 @@ def main() -> None:
             if requests == given.requests[0]:
                 sides = ["floor"] * (kind != "large image") + sides + ["verified"] * (kind == "text")
             for what in sides:
-                told = measure(what, requests, concurrency, kind, 0)
+                measured = measure(what, requests, concurrency, kind, 0)
                 print(
-                    f"{what:8} {kind:12} {concurrency:4} in flight {requests:11,} {told.peak_mb:9.0f} "
-                    f"{told.private_mb:8.0f} {told.family_mb:13.0f} {told.cpu_ms:9.2f}  "
-                    + " ".join(f"{peak:.0f}" for peak in told.fifths_mb),
+                    f"{what:8} {kind:12} {concurrency:4} in flight {requests:11,} {measured.peak_mb:9.0f} "
+                    f"{measured.private_mb:8.0f} {measured.family_mb:13.0f} {measured.cpu_ms:9.2f}  "
+                    + " ".join(f"{peak:.0f}" for peak in measured.fifths_mb),
                     flush=True,
                 )
 

@@ -1,4 +1,4 @@
-"""Hinted: the teacher is told the true answer and asked for the reasoning that leads to it.
+"""Hinted: the teacher sees the true answer and is asked for the reasoning that leads to it.
 
 Such traces can state what nobody could see, so they say `hinted` for ever; `judge` asks a second model whether the
 reasoning can be followed from the media alone.

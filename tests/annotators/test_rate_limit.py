@@ -1,9 +1,10 @@
 """Rate limits: requests and tokens a minute, a concurrency that adapts, one pause for all workers."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable
+import selectors
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,31 +99,81 @@ def test_no_more_than_allowed_are_under_way_while_it_falls() -> None:
     asyncio.run(main())
 
 
-def test_retry_after_holds_for_all_workers(tmp_path: Path, provider: Provider) -> None:
+class VirtualSelector(selectors.DefaultSelector):
+    """A selector whose loop's clock jumps over what it would wait."""
+
+    now_s = 1000.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        self.now_s += max(timeout or 0.0, 1e-6)  # a step too small for a float would not end a wait
+        return super().select(0)
+
+
+def in_virtual_time(monkeypatch: pytest.MonkeyPatch, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine that only sleeps, in no time of ours; the rate limit's clock is the loop's."""
+    selector = VirtualSelector()
+    loop = asyncio.SelectorEventLoop(selector)
+    monkeypatch.setattr(loop, "time", lambda: selector.now_s)
+    monkeypatch.setattr(rate_limit, "monotonic", lambda: selector.now_s)
+    try:
+        loop.run_until_complete(main())
+    finally:
+        loop.close()
+
+
+async def times(of: RateLimiter, requests: int, tokens: int = 1) -> list[float]:
+    """When each of some requests that come together may go, in seconds from now."""
+    clock = asyncio.get_running_loop().time
+    started, found = clock(), []
+
+    async def request() -> None:
+        async with of.turn(tokens):
+            found.append(clock() - started)
+
+    await asyncio.gather(*(request() for _ in range(requests)))
+    return found
+
+
+def test_retry_after_holds_for_all_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        of = RateLimiter(3)
+        of.record_failure(Failure("rate_limited", "", retryable=True, overload=True, retry_after_s=2.0))
+        assert min(await times(of, 40)) >= 2.0, "nobody asks before the time is over"
+        assert max(await times(of, 40)) < 0.01, "and then all may"
+
+    in_virtual_time(monkeypatch, main)
+
+
+def test_requests_a_minute_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        found = await times(RateLimiter(64, rpm=300), 120)
+        assert 23.0 <= found[-1] - found[0] <= 24.0, "120 requests at five a second, but for the first five"
+        for first, sixth in zip(found, found[5:], strict=False):
+            assert sixth - first >= 0.19
+        assert sum(at < 10.0 for at in found) <= 5 + 10 * 5 + 1
+
+    in_virtual_time(monkeypatch, main)
+
+
+def test_tokens_a_minute_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        found = await times(RateLimiter(64, tpm=60_000), 20, tokens=1000)
+        assert 9.0 <= found[-1] - found[0] <= 11.0, "a thousand a second, after a bucket of ten thousand"
+        assert sum(at < 0.5 for at in found) <= 10
+
+    in_virtual_time(monkeypatch, main)
+
+
+def test_a_run_waits_as_long_as_the_provider_asks(tmp_path: Path, provider: Provider) -> None:
     from aiohttp import web
 
     def say(body: dict[str, object]) -> object:
-        if len(provider.asked) <= 3:
-            return web.json_response({"error": {"message": "slow"}}, status=429, headers={"retry-after": "2"})
+        if len(provider.asked) <= 1:
+            return web.json_response({"error": {"message": "slow"}}, status=429, headers={"retry-after": "0.5"})
         return {"text": RIGHT}
 
     provider.say = say  # type: ignore[assignment]
-    provider.delay_s = 0.3
-    report = annotate(questions(tmp_path / "corpus", 40), teacher="openai:m", concurrency=3)
-    assert report.traces == 40
-    times = [at for at, _ in provider.asked]
-    assert times[3] - times[2] > 2.0, "three were refused, and nobody asks until their time is over"
-
-
-def test_requests_a_minute_are_held(tmp_path: Path, provider: Provider) -> None:
-    annotate(questions(tmp_path / "corpus", 12), teacher="openai:m", rpm=300)
-    times = [at for at, _ in provider.asked]
-    seconds = Counter(int(at - times[0]) for at in times)
-    assert times[-1] - times[0] > 1.2
-    assert max(seconds.values()) <= 11
-
-
-def test_tokens_a_minute_are_held(tmp_path: Path, provider: Provider) -> None:
-    annotate(questions(tmp_path / "corpus", 6), teacher="openai:m", max_tokens=1000, tpm=60_000 // 2)
-    times = [at for at, _ in provider.asked]
-    assert times[-1] - times[0] > 4.0
+    report = annotate(questions(tmp_path / "corpus", 2), teacher="openai:m", concurrency=1, rpm=6000, tpm=10**9)
+    assert (report.traces, report.faults) == (2, {"rate_limited": 1})
+    asked = [at for at, _ in provider.asked]
+    assert asked[1] - asked[0] > 0.5
