@@ -5,7 +5,7 @@ import random
 import re
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from corpus.answers.layouts import BOX, SPAN, LayoutReader
@@ -74,7 +74,7 @@ BREAKS = [
 ]
 
 
-def written(answer: dict, chance: random.Random) -> str:
+def to_text(answer: dict, chance: random.Random) -> str:
     names = list(answer)
     chance.shuffle(names)
     return json.dumps(
@@ -105,11 +105,10 @@ def alone(name: str, text: str, data_type: str) -> object:
 
 
 @every_type
-@settings(max_examples=60, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_together_as_alone(name: str, data_type: str, data, seed: int):
     chance = random.Random(seed)
-    texts = variants(written(data.draw(ANSWERS[name, data_type]), chance), chance)
+    texts = variants(to_text(data.draw(ANSWERS[name, data_type]), chance), chance)
     together = [
         found.reason if isinstance(found, Unparsed) else [float(value) for value in found]
         for found in task(name).read_many(texts, [data_type] * len(texts))
@@ -119,11 +118,10 @@ def test_together_as_alone(name: str, data_type: str, data, seed: int):
 
 @every_type
 @pytest.mark.parametrize("profile", ["strict", "paper"])
-@settings(max_examples=40, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_scores_are_the_same_without_it(name: str, data_type: str, profile: str, data, seed: int):
     chance = random.Random(seed)
-    answers, truths = (variants(written(data.draw(ANSWERS[name, data_type]), chance), chance, 4)[:9] for _ in range(2))
+    answers, truths = (variants(to_text(data.draw(ANSWERS[name, data_type]), chance), chance, 4)[:9] for _ in range(2))
     rows = [
         {
             "response": f"<think>t</think><answer>{answer}</answer>",

@@ -5,7 +5,7 @@ import random
 import string
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rouge_score import rouge_scorer
 
@@ -36,7 +36,6 @@ VOCABULARY = [
 texts = st.one_of(st.text(max_size=80), st.lists(st.sampled_from(VOCABULARY), max_size=25).map(" ".join))
 
 
-@settings(max_examples=300, deadline=None)
 @given(texts, texts)
 def test_rouge_equals_rouge_score(truth: str, answer: str):
     theirs = SCORER.score(truth, answer)

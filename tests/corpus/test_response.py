@@ -1,8 +1,8 @@
-"""A response taken apart as the released reward does it, against its definition."""
+"""The released parsing of a response against its definition."""
 
 import re
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.response import split_released
@@ -18,13 +18,11 @@ def defined(text: str) -> tuple[float, str]:
     return float(form is not None), (found[1].strip() if found else "") or text.strip()
 
 
-@settings(max_examples=2000, deadline=None)
 @given(st.lists(parts, max_size=12).map("".join))
 def test_as_defined(text: str):
     assert split_released(text) == defined(text)
 
 
-@settings(max_examples=500, deadline=None)
 @given(st.tuples(*[st.lists(parts, max_size=3).map("".join)] * 3))
 def test_as_defined_when_well_formed(text: tuple[str, str, str]):
     whole = f"<think>{text[0]}</think>{text[1]}<answer>{text[2]}</answer>"

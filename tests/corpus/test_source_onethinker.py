@@ -1,4 +1,4 @@
-"""The released layouts as they are read: each field told apart, whatever is broken named with its place."""
+"""The reader of the released layouts: each field is read, and each fault is named with its place."""
 
 import gzip
 import json
@@ -47,8 +47,8 @@ RLE = {"size": [4, 4], "counts": "04"}
 def one(tmp_path: Path, record: object) -> Draft | Reject:
     path = tmp_path / "some_file.jsonl"
     path.write_text(json.dumps(record) + "\n")
-    [told] = read(str(path))
-    return told
+    [draft] = read(str(path))
+    return draft
 
 
 def test_readers_are_found_by_walking_the_folder():
@@ -62,8 +62,8 @@ def test_readers_are_found_by_walking_the_folder():
 
 
 def test_an_rl_record(tmp_path):
-    told = one(tmp_path, RL)
-    assert told == Draft(
+    draft = one(tmp_path, RL)
+    assert draft == Draft(
         row=1,
         raw=RL,
         share=1.0,
@@ -78,45 +78,50 @@ def test_an_rl_record(tmp_path):
 
 
 def test_an_evaluation_record_keeps_its_problem_without_placeholders(tmp_path):
-    told = one(tmp_path, EVAL)
-    assert (told.problem, told.placeholders) == ("Where is the bed?", False)
-    assert told.media == (("image", "./refcoco/1.jpg"),)
-    assert told.answer == '{"boxes": [0, 227, 302, 656]}'
-    assert told.options is None
+    draft = one(tmp_path, EVAL)
+    assert (draft.problem, draft.placeholders) == ("Where is the bed?", False)
+    assert draft.media == (("image", "./refcoco/1.jpg"),)
+    assert draft.answer == '{"boxes": [0, 227, 302, 656]}'
+    assert draft.options is None
 
 
 def test_an_sft_record_is_a_trace_and_the_sample_that_its_answer_speaks_for(tmp_path):
-    told = one(tmp_path, SFT)
-    assert (told.problem, told.problem_type, told.data_type, told.answer) == (
+    draft = one(tmp_path, SFT)
+    assert (draft.problem, draft.problem_type, draft.data_type, draft.answer) == (
         "<video>How many dogs?",
         "numerical",
         "video",
         "2",
     )
-    assert (told.truth_origin, told.answered_by_trace, told.split, told.source) == ("model", True, "sft", "some_file")
-    assert told.trace.response == "<think>I see two.</think><answer>2</answer>"
+    assert (draft.truth_origin, draft.answered_by_trace, draft.split, draft.source) == (
+        "model",
+        True,
+        "sft",
+        "some_file",
+    )
+    assert draft.trace.response == "<think>I see two.</think><answer>2</answer>"
 
 
 def test_earlier_turns_become_part_of_the_problem_and_a_system_turn_a_parameter(tmp_path):
     turns = [("system", "Be brief."), ("user", "<video>Who?"), ("assistant", "A dog."), ("user", "Doing what?")]
     messages = [{"role": role, "content": text} for role, text in [*turns, ("assistant", "It runs.")]]
-    told = one(tmp_path, {**SFT, "messages": messages})
-    assert told.problem == "User: <video>Who?\n\nAssistant: A dog.\n\nUser: Doing what?"
-    assert (told.answer, told.problem_type) == ("It runs.", "open-ended")
-    assert (told.trace.response, told.trace.params) == ("It runs.", {"system": "Be brief."})
+    draft = one(tmp_path, {**SFT, "messages": messages})
+    assert draft.problem == "User: <video>Who?\n\nAssistant: A dog.\n\nUser: Doing what?"
+    assert (draft.answer, draft.problem_type) == ("It runs.", "open-ended")
+    assert (draft.trace.response, draft.trace.params) == ("It runs.", {"system": "Be brief."})
 
 
 def test_sharegpts_older_names_of_turns(tmp_path):
     turns = [{"from": "human", "value": "<video>How many dogs?"}, {"from": "gpt", "value": "2"}]
-    told = one(tmp_path, {"conversations": turns, "videos": ["a.mp4"]})
-    assert (told.problem, told.answer, told.trace.response) == ("<video>How many dogs?", "2", "2")
+    draft = one(tmp_path, {"conversations": turns, "videos": ["a.mp4"]})
+    assert (draft.problem, draft.answer, draft.trace.response) == ("<video>How many dogs?", "2", "2")
 
 
 def test_video_r1s_thinking_is_a_trace_of_a_sample_with_its_own_answer(tmp_path):
     record = {**EVAL, "process": "<think>There.</think>"}
-    told = one(tmp_path, record)
-    assert told.trace.response == "<think>There.</think>" + EVAL["solution"]
-    assert (told.answered_by_trace, told.truth_origin) == (False, None)
+    draft = one(tmp_path, record)
+    assert draft.trace.response == "<think>There.</think>" + EVAL["solution"]
+    assert (draft.answered_by_trace, draft.truth_origin) == (False, None)
 
 
 def test_video_and_image_in_one_evaluation_record(tmp_path):
@@ -126,9 +131,9 @@ def test_video_and_image_in_one_evaluation_record(tmp_path):
 
 def test_image_masks_become_the_truth(tmp_path):
     output = {"segmentation_output": {"segmentation_rle": RLE}, "resolution": {"width": 4, "height": 4}}
-    told = one(tmp_path, {**EVAL, "problem_type": "segmentation", "solution": "", **output})
-    assert told.truth == {"masks": {"rle": RLE}, "resolution": {"width": 4, "height": 4}}
-    assert told.answer is None
+    draft = one(tmp_path, {**EVAL, "problem_type": "segmentation", "solution": "", **output})
+    assert draft.truth == {"masks": {"rle": RLE}, "resolution": {"width": 4, "height": 4}}
+    assert draft.answer is None
     assert one(tmp_path, {**EVAL, "segmentation_output": RLE}).truth == {"masks": {"rle": RLE}}
 
 
@@ -170,9 +175,9 @@ def test_video_masks_become_the_truth_with_their_rate(tmp_path):
         ({"answer": "[[a]] and more"}, {"answer": "[[a]] and more"}),
     ],
 )
-def test_what_is_tolerated(tmp_path, change, expected):
-    told = one(tmp_path, RL | change)
-    assert {name: getattr(told, name) for name in expected} == expected
+def test_lenient_reading(tmp_path, change, expected):
+    draft = one(tmp_path, RL | change)
+    assert {name: getattr(draft, name) for name in expected} == expected
 
 
 @pytest.mark.parametrize(
@@ -210,10 +215,10 @@ def test_what_is_tolerated(tmp_path, change, expected):
     ],
 )
 def test_a_malformed_record_names_the_field_and_keeps_the_record(tmp_path, record, field):
-    told = one(tmp_path, record)
-    assert isinstance(told, Reject)
-    assert (told.reason, told.field, told.row, told.raw) == ("malformed", field, 1, record)
-    assert told.detail
+    draft = one(tmp_path, record)
+    assert isinstance(draft, Reject)
+    assert (draft.reason, draft.field, draft.row, draft.raw) == ("malformed", field, 1, record)
+    assert draft.detail
 
 
 @pytest.mark.parametrize(
@@ -295,7 +300,7 @@ def test_a_compressed_file_that_breaks_off_keeps_what_came_before(tmp_path):
     assert len(whole) > 10_000
 
 
-def test_a_list_that_breaks_off_tells_the_place(tmp_path):
+def test_a_list_that_breaks_off_names_the_place(tmp_path):
     (tmp_path / "x.json").write_text(f'[{A}, {B}, {{"a": oops')
     *_, last = rows(str(tmp_path / "x.json"))
     assert "after 2 whole rows, at most 33 bytes into the file" in last.detail
@@ -339,7 +344,7 @@ def test_the_released_files(shared):
     folder = shared / "data" / "real"
     names = ["released/onethinker_rl_train.json", "released/eval_mixed.json"]
     names += [f"llamafactory_sharegpt/{name}.json" for name in ("mllm_demo", "mllm_video_demo")]
-    told = {name: list(read(str(folder / name))) for name in names}
-    assert [len(drafts) for drafts in told.values()] == [228, 58, 6, 3]
-    assert all(isinstance(draft, Draft) for drafts in told.values() for draft in drafts)
-    assert told[names[2]][0].problem.startswith("User: <image>Who are they?\n\nAssistant: They're Kane")
+    read_files = {name: list(read(str(folder / name))) for name in names}
+    assert [len(drafts) for drafts in read_files.values()] == [228, 58, 6, 3]
+    assert all(isinstance(draft, Draft) for drafts in read_files.values() for draft in drafts)
+    assert read_files[names[2]][0].problem.startswith("User: <image>Who are they?\n\nAssistant: They're Kane")

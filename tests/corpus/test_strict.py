@@ -6,7 +6,6 @@ Each line is an answer and its `paper` and `strict` rewards side by side (at mos
 
 import json
 import math
-import time
 
 import numpy as np
 import pytest
@@ -151,9 +150,7 @@ def test_hole(given: dict, paper: float | None, strict: float, reason: str | Non
     row = {"data_type": "image", **given}
     if paper is not None:
         assert score(table_of([row]), "paper")["reward"][0].as_py() == pytest.approx(paper, abs=5e-3, nan_ok=True)
-    started = time.process_time()
     found = score(table_of([row]), "strict").to_pylist()[0]
-    assert time.process_time() - started < 5
     assert found["reward"] == pytest.approx(strict, abs=1e-3)
     assert found["reason"] == reason
 
