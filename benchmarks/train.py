@@ -19,9 +19,9 @@ import numpy as np
 import psutil
 
 from tests.trainers.making import MEDIA, Training, make
-from trainers.advantages import named
+from trainers.advantages import create_estimator
 from trainers.batching import Collator
-from trainers.config import built
+from trainers.config import parse_config
 from trainers.encoding import Encoder, MediaLimits
 from trainers.frames import read_clip
 from trainers.models import load_model, load_processor
@@ -47,25 +47,28 @@ def advantages(rows: int = 1024) -> None:
     chance = np.random.default_rng(0)
     rewards, groups = chance.random(rows).tolist(), np.repeat(np.arange(rows // 8), 8).tolist()
     tasks = [f"task {g % 12}" for g in groups]
-    estimator = named("ema_grpo")
-    seconds = median(_timed(lambda: estimator.estimate(rewards, groups, tasks)) for _ in range(50))
+    estimator = create_estimator("ema_grpo")
+    seconds = median(_time(lambda: estimator.estimate(rewards, groups, tasks)) for _ in range(50))
     print(f"EMA-GRPO advantages of {rows:,} rows: {seconds * 1e3:.2f} ms")
 
 
 def collator(training: Training) -> None:
     """Our collator against decord and the processor called by hand on the same rows, batch by batch."""
     rows = list(training.snapshot.stream().decode(False))
-    for limits, size in ((built(MEDIA, MediaLimits, "benchmark"), "media as small as tests use"), (MediaLimits(), "")):
+    for limits, label in (
+        (parse_config(MEDIA, MediaLimits, "benchmark"), "media as small as tests use"),
+        (MediaLimits(), ""),
+    ):
         encoder = Encoder(load_processor(training.sft().model), limits)
         for kind in ("image", "video"):
             chosen = [row for row in rows if row["data_type"] == kind]
             collate = partial(Collator(encoder), chosen), partial(bare, encoder, chosen)
-            both = [[_timed(work) for work in collate] for _ in range(9)][1:]
+            both = [[_time(work) for work in collate] for _ in range(9)][1:]
             mine, other = (median(pair[i] for pair in both) for i in (0, 1))
             frames = sum(clip.pixels.shape[0] for row in chosen for clip in encoder.media(row).clips)
             more = f", {frames / mine:.0f} frames/s" if frames else ""
             print(
-                f"collator, {kind}s, {size or 'the released limits'}: {len(chosen) / mine:.1f} samples/s{more}; "
+                f"collator, {kind}s, {label or 'the released limits'}: {len(chosen) / mine:.1f} samples/s{more}; "
                 f"{other / mine:.2f}× bare decord + processor"
             )
 
@@ -74,7 +77,7 @@ def bare(encoder: Encoder, rows: list[Any]) -> Any:
     """What has to be done at the least: open or decode, and one call of the processor for the batch."""
     from PIL import Image
 
-    chats = [encoder._rendered(row["messages"], add_generation_prompt=False) for row in rows]
+    chats = [encoder._render(row["messages"], add_generation_prompt=False) for row in rows]
     inputs: dict[str, Any] = {"text": [encoder._bare(chat) for chat in chats]}
     if rows[0]["images"]:
         inputs["images"] = [[Image.open(image["path"]).convert("RGB") for image in row["images"]] for row in rows]
@@ -97,7 +100,7 @@ def step_time(training: Training) -> None:
     chats = [trl_row(row) for row in rows for _ in range(GENERATIONS)]
     times: list[tuple[float, float]] = []
     for _ in range(STEPS + 1):
-        times.append((_timed(lambda: step(mine, batch)), _timed(lambda: step(theirs, chats))))
+        times.append((_time(lambda: step(mine, batch)), _time(lambda: step(theirs, chats))))
     a, b = (median(pair[i] for pair in times[1:]) for i in (0, 1))
     print(f"a step of {len(batch)} responses: EMA-GRPO {a:.2f} s, TRL's GRPO {b:.2f} s, {a / b:.2f}×")
 
@@ -137,7 +140,7 @@ def trls(training: Training) -> Any:
         bf16=False, activation_checkpointing=False,
     )  # fmt: skip
     settings = training.rl().model
-    encoder = Encoder(load_processor(settings), built(MEDIA, MediaLimits, "benchmark"))
+    encoder = Encoder(load_processor(settings), parse_config(MEDIA, MediaLimits, "benchmark"))
     return _ready(
         GRPOTrainer(
             load_model(settings),
@@ -186,7 +189,7 @@ def _ready(trainer: Any) -> Any:
     return trainer
 
 
-def _timed(work: Any) -> float:
+def _time(work: Any) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

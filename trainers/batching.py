@@ -1,7 +1,7 @@
-"""Encoded rows as one batch for the model, and the order in which rows make batches.
+"""Encoded rows as one batch for the model, and the order of rows in batches.
 
-The global batch of an optimiser step is the same rows whatever the number of ranks, the rows a device takes at a time
-and the accumulation steps that share it: it is cut from one order of the epoch and only then dealt out.
+The global batch of an optimiser step has the same rows for any number of ranks, rows per device and accumulation
+steps: it is cut from one order of the epoch and then divided.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from corpus.media.video import Frames
-from trainers.encoding import Encoded, Encoder, Media, Row, RowDropped
+from trainers.encoding import EncodedRow, Encoder, Media, Row, RowDropped
 
 if TYPE_CHECKING:
     import torch
 
-KIND_KEYS = {1: "image_grid_thw", 2: "video_grid_thw"}  # what a batch holds when it has images, or videos
-WINDOW_BATCHES = 32  # global batches among which rows of like length are put together
+KIND_KEYS = {1: "image_grid_thw", 2: "video_grid_thw"}  # media kind → the key of a batch that has any
+WINDOW_BATCHES = 32  # global batches within which rows are grouped by length
 
 
-def padded(rows: Sequence[Encoded], pad_id: int, *, side: str = "right") -> dict[str, "torch.Tensor"]:
-    """Rows as tensors of one length: input_ids, attention_mask, labels, mm_token_type_ids and all their pixels."""
+def pad_rows(rows: Sequence[EncodedRow], pad_id: int, *, side: str = "right") -> dict[str, "torch.Tensor"]:
+    """Pad rows to one length: input_ids, attention_mask, labels, mm_token_type_ids (rows, tokens), and all pixels."""
     import torch
 
     longest = max(len(row) for row in rows)
 
-    def filled(name: str, value: int) -> torch.Tensor:
+    def fill(name: str, value: int) -> torch.Tensor:
         out = np.full((len(rows), longest), value, dtype=np.int64)
         for i, row in enumerate(rows):
             place = slice(len(row)) if side == "right" else slice(longest - len(row), longest)
@@ -34,25 +34,25 @@ def padded(rows: Sequence[Encoded], pad_id: int, *, side: str = "right") -> dict
         return torch.from_numpy(out)
 
     batch = {
-        "input_ids": filled("ids", pad_id),
-        "attention_mask": filled("", 0),
-        "labels": filled("labels", -100),
-        "mm_token_type_ids": filled("kinds", 0),
+        "input_ids": fill("ids", pad_id),
+        "attention_mask": fill("", 0),
+        "labels": fill("labels", -100),
+        "mm_token_type_ids": fill("kinds", 0),
     }
-    return batch | joined(row.pixels for row in rows)
+    return batch | join_pixels(row.pixels for row in rows)
 
 
-def joined(pixels: "Iterator[Mapping[str, torch.Tensor]]") -> dict[str, "torch.Tensor"]:
-    """The pixels of several rows behind each other, under the model's own names."""
+def join_pixels(pixels: "Iterator[Mapping[str, torch.Tensor]]") -> dict[str, "torch.Tensor"]:
+    """Concatenate the pixels of several rows, under the model's own input names."""
     found: dict[str, list[torch.Tensor]] = {}
     for row in pixels:
         for name, value in row.items():
             found.setdefault(name, []).append(value)
-    return {name: _behind_each_other(values) for name, values in found.items()}
+    return {name: _concatenate(values) for name, values in found.items()}
 
 
-def _behind_each_other(parts: list["torch.Tensor"]) -> "torch.Tensor":
-    """The parts as one tensor; nothing is copied where they lie so already, as those of one processor call do."""
+def _concatenate(parts: list["torch.Tensor"]) -> "torch.Tensor":
+    """The parts as one tensor, without a copy if they are contiguous, as those of one processor call are."""
     import torch
 
     first, end = parts[0], parts[0].storage_offset()
@@ -66,18 +66,17 @@ def _behind_each_other(parts: list["torch.Tensor"]) -> "torch.Tensor":
 
 @dataclass
 class Anchors:
-    """A tiny image and a tiny video that learn nothing, for batches that have none.
+    """A tiny image and a tiny video without loss, for batches that have none.
 
-    Where a model's weights are spread over ranks (FSDP, ZeRO-3), every rank must go through the vision tower as often
-    as every other, or all wait for ever. The anchors stand behind a row's last token, where no token that counts sees
-    them.
+    If a model's weights are sharded over ranks (FSDP, ZeRO-3), every rank must call the vision tower equally often, or
+    all ranks deadlock. The anchors follow a row's last token, where no token with a loss attends to them.
     """
 
     encoder: Encoder
-    _made: dict[int, Encoded] = field(default_factory=dict)
+    _made: dict[int, EncodedRow] = field(default_factory=dict)
 
     def add(self, batch: dict[str, "torch.Tensor"]) -> int:
-        """Put the kinds that `batch` lacks behind its first row; returns by how many tokens it has grown."""
+        """Append the kinds that `batch` lacks to its first row; returns the number of added tokens."""
         import torch
 
         grown = 0
@@ -101,12 +100,12 @@ class Anchors:
 
     @property
     def kinds(self) -> set[int]:
-        """The kinds of media that the processor knows."""
+        """The kinds of media that the processor supports."""
         p = self.encoder.processor
         return {k for k, name in ((1, "image_processor"), (2, "video_processor")) if getattr(p, name, None) is not None}
 
-    def of(self, kind: int) -> Encoded:
-        """The image's or the video's anchor; made once."""
+    def of(self, kind: int) -> EncodedRow:
+        """The image's or the video's anchor, cached."""
         if kind not in self._made:
             from PIL import Image
 
@@ -122,10 +121,9 @@ class Anchors:
 
 @dataclass
 class Collator:
-    """Rows to one right-padded batch for SFT. A row that cannot be used is left out, and named under `dropped`.
+    """Collates rows into one right-padded batch for SFT; an unusable row is listed under `dropped` instead.
 
-    A batch that loses all of its rows (or had none to begin with) becomes one token that learns nothing, so that every
-    rank still takes the step.
+    A batch without usable rows becomes one token without loss, so that every rank still takes the step.
     """
 
     encoder: Encoder
@@ -134,23 +132,23 @@ class Collator:
     def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:
         """The batch, with a list of (row id, reason) under `dropped`."""
         made = self.encoder.wholes(rows)
-        encoded = [one for one in made if isinstance(one, Encoded)]
+        encoded = [one for one in made if isinstance(one, EncodedRow)]
         dropped = [
             (row.get("trace_id") or row.get("sample_id"), why.reason)
             for row, why in zip(rows, made, strict=True)
             if isinstance(why, RowDropped)
         ]
         pad = self.encoder.tokenizer.pad_token_id
-        batch: dict[str, Any] = padded(encoded or [Encoded([pad], [-100], [0], {})], pad)
+        batch: dict[str, Any] = pad_rows(encoded or [EncodedRow([pad], [-100], [0], {})], pad)
         if self.anchored:
             Anchors(self.encoder).add(batch)
         return batch | {"dropped": dropped}
 
 
-class AsAsked:
-    """A dataset whose indices are the rows themselves, so that batches of rows may be made elsewhere.
+class RowPassthrough:
+    """A dataset whose indices are the rows themselves, because the batch sampler yields rows.
 
-    It lives here, where TRL is not imported: a loader's worker imports what it unpickles.
+    It is defined in a module that does not import TRL: a loader's worker imports what it unpickles.
     """
 
     def __getitem__(self, row: Row) -> Row:
@@ -159,10 +157,10 @@ class AsAsked:
 
 @dataclass
 class RowBatches:
-    """The batches of one rank, epoch by epoch, as lists of rows: what a DataLoader takes for its `batch_sampler`.
+    """A DataLoader's `batch_sampler`: the batches of one rank in each epoch, as lists of rows.
 
-    `order(epoch)` gives all rows of an epoch, in its order, on every rank. They are grouped by `length_of` within a
-    window of global batches, cut into global batches, and each of those is dealt out over accumulation steps and ranks.
+    `order(epoch)` yields all rows of an epoch in order, on every rank. They are grouped by `length_of` within a window
+    of global batches and cut into global batches, each of which is divided over accumulation steps and ranks.
     """
 
     order: Callable[[int], Iterator[Row]]
@@ -177,14 +175,14 @@ class RowBatches:
 
     @property
     def global_batch(self) -> int:
-        """Rows of one optimiser step, over all ranks."""
+        """Rows per optimiser step, over all ranks."""
         return self.per_device * self.accumulation * self.ranks
 
     def __len__(self) -> int:
         return -(-self.rows // self.global_batch) * self.accumulation
 
     def set_epoch(self, epoch: int) -> None:
-        """The epoch that the next iteration goes over."""
+        """Set the epoch of the next iteration."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[Row]]:
@@ -199,19 +197,19 @@ class RowBatches:
         for row in self.order(self.epoch):
             window.append(row)
             if len(window) == self.global_batch * (WINDOW_BATCHES if self.length_of else 1):
-                yield from self._grouped(window, number)
+                yield from self._group_by_length(window, number)
                 window, number = [], number + 1
         if window:
-            yield from self._grouped(window, number)
+            yield from self._group_by_length(window, number)
 
-    def _grouped(self, window: list[Row], number: int) -> list[list[Row]]:
+    def _group_by_length(self, window: list[Row], number: int) -> list[list[Row]]:
         size = self.global_batch
         if self.length_of is None:
             return [window[i : i + size] for i in range(0, len(window), size)]
         lengths = np.array([self.length_of(row) for row in window])
         ordered = [window[i] for i in np.argsort(lengths, kind="stable")]
         batches = [ordered[i : i + size] for i in range(0, len(ordered), size)]
-        # The short one at the end of an epoch stays last: it has fewer rows to share out.
+        # The short batch at the end of an epoch stays last.
         whole, rest = (batches, []) if len(batches[-1]) == size else (batches[:-1], batches[-1:])
         shuffled = np.random.default_rng([self.seed, self.epoch, number]).permutation(len(whole))
         return [whole[i] for i in shuffled] + rest

@@ -1,4 +1,4 @@
-"""Two training runs side by side, out of the corpus: settings that differ, what each metric came to, and curves."""
+"""Two training runs of a corpus side by side: settings that differ, final metrics, and curves."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ import orjson
 import pyarrow as pa
 
 from corpus.errors import OneThinkerError, near
-from trainers.svg import Panel, panels
+from trainers.svg import Panel, render_panels
 
 if TYPE_CHECKING:
     from corpus import Corpus
 
-# What is drawn, as prefix and suffix of metric names; each becomes a panel with the curves of both runs.
-DRAWN = (
+# The metrics to plot, by prefix and suffix of their names; each becomes a panel with the curves of both runs.
+PLOTTED = (
     ("reward", ""),
     ("loss", ""),
     ("entropy", ""),
@@ -27,7 +27,7 @@ DRAWN = (
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RunComparison:
     """Two runs: tables to print, and every metric's curve, by run and by name, as (step, value) pairs."""
 
     settings: pa.Table
@@ -36,50 +36,53 @@ class Comparison:
 
     def svg(self) -> str:
         """The curves of reward, lengths, entropy, and of each task's reward, share and moments, as one SVG."""
-        drawn = []
-        for prefix, suffix in DRAWN:
+        plots = []
+        for prefix, suffix in PLOTTED:
             names = sorted({n for curves in self.curves.values() for n in curves if _named(n, prefix, suffix)})
-            drawn += [
+            plots += [
                 Panel(name, {run: curves[name] for run, curves in self.curves.items() if name in curves})
                 for name in names
             ]
-        return panels(drawn)
+        return render_panels(plots)
 
 
-def compared(corpus: "Corpus", a: str, b: str) -> Comparison:
-    """Compare two runs, each named by its id or by its output folder's name (the newest run of it).
+def compare_runs(corpus: "Corpus", a: str, b: str) -> RunComparison:
+    """Compare two runs, each named by its id or by its output folder's name (the newest run of that name).
 
-    Raises OneThinkerError, with near names, for a run that the corpus has not got.
+    Raises OneThinkerError, with near names, for an unknown run.
     """
     runs = {name: _run(corpus, name) for name in (a, b)}
-    told = {name: _flat(orjson.loads(config)) for name, (_, config) in runs.items()}
+    configs = {name: _flat(orjson.loads(config)) for name, (_, config) in runs.items()}
     differing = [
-        {"setting": key, a: str(told[a].get(key)), b: str(told[b].get(key))}
-        for key in sorted(told[a].keys() | told[b].keys())
-        if told[a].get(key) != told[b].get(key)
+        {"setting": key, a: str(configs[a].get(key)), b: str(configs[b].get(key))}
+        for key in sorted(configs[a].keys() | configs[b].keys())
+        if configs[a].get(key) != configs[b].get(key)
     ]
-    curves = {name: curves_of(corpus, run_id) for name, (run_id, _) in runs.items()}
+    curves = {name: load_curves(corpus, run_id) for name, (run_id, _) in runs.items()}
     names = sorted(curves[a].keys() | curves[b].keys())
-    rows = [{"metric": name, a: _settled(curves[a].get(name)), b: _settled(curves[b].get(name))} for name in names]
+    rows = [
+        {"metric": name, a: _final_mean(curves[a].get(name)), b: _final_mean(curves[b].get(name))} for name in names
+    ]
     text, number = pa.string(), pa.float64()
-    return Comparison(
+    return RunComparison(
         pa.Table.from_pylist(differing, pa.schema([("setting", text), (a, text), (b, text)])),
         pa.Table.from_pylist(rows, pa.schema([("metric", text), (a, number), (b, number)])),
         curves,
     )
 
 
-def curves_of(corpus: "Corpus", run_id: str) -> dict[str, list[tuple[int, float]]]:
-    """Every metric of a run as (step, value) pairs; a run that went on from another begins with that one's steps."""
-    line = []
-    asked: str | None = run_id
-    while asked is not None and asked not in line:
-        line.append(asked)
-        found = corpus.sql("select config from runs where run_id = ?", [asked]).fetchone()
-        asked = orjson.loads(found[0]).get("continues") if found else None
-    order = {run: place for place, run in enumerate(line)}
+def load_curves(corpus: "Corpus", run_id: str) -> dict[str, list[tuple[int, float]]]:
+    """Every metric of a run as (step, value) pairs, with the earlier steps of the runs that it continues."""
+    chain = []
+    current: str | None = run_id
+    while current is not None and current not in chain:
+        chain.append(current)
+        found = corpus.sql("select config from runs where run_id = ?", [current]).fetchone()
+        current = orjson.loads(found[0]).get("continues") if found else None
+    order = {run: place for place, run in enumerate(chain)}
     rows = corpus.sql(
-        "select run_id, name, step, value from metrics where run_id in (select unnest(?)) and value is not null", [line]
+        "select run_id, name, step, value from metrics where run_id in (select unnest(?)) and value is not null",
+        [chain],
     ).fetchall()
     newest: dict[tuple[str, int], tuple[int, float]] = {}
     for run, name, step, value in rows:
@@ -113,7 +116,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _settled(curve: list[tuple[int, float]] | None) -> float | None:
+def _final_mean(curve: list[tuple[int, float]] | None) -> float | None:
     if not curve:
         return None
     tail = curve[-max(1, len(curve) // 10) :]

@@ -1,4 +1,4 @@
-"""Training configs: YAML files that fill a dataclass, every unknown word refused with the nearest known one."""
+"""Training configs: YAML files parsed into dataclasses; unknown keys are refused with the nearest known one."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from corpus import yaml_file
 from corpus.errors import UsageError, near
 
 Config = TypeVar("Config")
-settings = with_config(ConfigDict(extra="forbid"))  # for every dataclass that a config may hold
+settings = with_config(ConfigDict(extra="forbid"))  # decorates every dataclass that a config contains
 
 
 def load(path: str | Path, kind: type[Config], **overrides: Any) -> Config:
@@ -20,33 +20,33 @@ def load(path: str | Path, kind: type[Config], **overrides: Any) -> Config:
     Raises UsageError naming the file, the line or the key, and near names.
     """
     values = yaml_file.parse_mapping(yaml_file.read(path, "trainers.configs", "config"), str(path), "config")
-    return built(values | overrides, kind, str(path))
+    return parse_config(values | overrides, kind, str(path))
 
 
-def built(told: Mapping[str, Any], kind: type[Config], where: str) -> Config:
-    """A config from a mapping, nested ones included. Raises UsageError for unknown, missing or unfitting values."""
+def parse_config(values: Mapping[str, Any], kind: type[Config], where: str) -> Config:
+    """Parse a nested mapping into a config. Raises UsageError for unknown, missing or invalid values."""
     try:
-        return TypeAdapter(kind).validate_python(dict(told))
+        return TypeAdapter(kind).validate_python(dict(values))
     except ValidationError as error:
-        raise UsageError(f"{where}: {_told(error, kind)}") from error
+        raise UsageError(f"{where}: {_explain(error, kind)}") from error
 
 
-def plain(config: Any) -> dict[str, Any]:
-    """A config as plain JSON values, defaults included: what a run records and --dry-run prints."""
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config as plain JSON values, defaults included, as runs record it and --dry-run prints it."""
     return dataclasses.asdict(config)
 
 
-def _told(error: ValidationError, kind: type) -> str:
+def _explain(error: ValidationError, kind: type) -> str:
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
     if first["type"] == "unexpected_keyword_argument":
         return f"unknown setting '{'.'.join(path)}'{near(path[-1], _known(kind, path[:-1]))}"
     if first["type"] in ("missing", "missing_argument"):
         return f"'{'.'.join(path)}' must be given"
-    said = f"{first['msg'].removeprefix('Value error, ')}"
+    message = str(first["msg"]).removeprefix("Value error, ")
     if not path:
-        return said
-    return f"{'.'.join(path)}: {said[0].lower()}{said[1:]}, not {first['input']!r}"
+        return message
+    return f"{'.'.join(path)}: {message[0].lower()}{message[1:]}, not {first['input']!r}"
 
 
 def _known(kind: Any, path: list[str]) -> list[str]:

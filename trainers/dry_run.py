@@ -1,4 +1,4 @@
-"""What a config would train, and what that needs, without training: `onethinker train … --dry-run`."""
+"""A description of a training run and its memory, without training: `onethinker train … --dry-run`."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from trainers.config import plain
+from trainers.config import to_dict
 from trainers.encoding import Encoder, RowDropped
 from trainers.estimate import estimate, media_tokens
 from trainers.models import load_processor
 from trainers.rl.config import RlConfig
-from trainers.run import ranks
+from trainers.run import world_size
 from trainers.sft.config import SftConfig
 
 if TYPE_CHECKING:
@@ -24,17 +24,17 @@ ROWS = 3
 def describe(corpus: "Corpus", config: SftConfig | RlConfig) -> str:
     """The resolved config, the placeholders of three rows, and gigabytes on each GPU, as text.
 
-    Raises what training would raise for an unknown snapshot, model, or a batch that does not divide.
+    Raises the errors of training for an unknown snapshot or model, or a batch that does not divide.
     """
     snapshot = corpus.snapshots.get(config.snapshot)
-    there = config.gpus or ranks()
-    accumulation = config.accumulation(there)
-    lines = [yaml.safe_dump(plain(config), sort_keys=False), f"{snapshot.ref}: {snapshot.rows:,} rows"]
+    ranks = config.gpus or world_size()
+    accumulation = config.accumulation(ranks)
+    lines = [yaml.safe_dump(to_dict(config), sort_keys=False), f"{snapshot.ref}: {snapshot.rows:,} rows"]
     if isinstance(config, RlConfig):
         batch = f"{config.prompts} prompts × {config.generations} responses, learnt from in {config.updates} updates"
     else:
         batch = f"{config.batch} rows an optimiser step"
-    lines += [f"{batch}: {there} rank(s) × {config.per_device} rows × {accumulation} accumulated", ""]
+    lines += [f"{batch}: {ranks} rank(s) × {config.per_device} rows × {accumulation} accumulated", ""]
     longest = config.max_length if isinstance(config, SftConfig) else config.max_prompt + config.max_response
     encoder = Encoder(load_processor(config.model), config.media, longest)
     for row in islice(snapshot.stream().decode(False), ROWS):
@@ -51,7 +51,7 @@ def describe(corpus: "Corpus", config: SftConfig | RlConfig) -> str:
         )
     media = max((media_tokens(b, config.media) for b in _media(snapshot)), default=0)
     tokens = min(longest, media + 2048) * config.per_device
-    shards = there if config.sharding != "none" else 1
+    shards = ranks if config.sharding != "none" else 1
     reference = isinstance(config, RlConfig) and config.kl > 0
     lines += ["", f"about GiB on each GPU ({tokens:,} tokens at a time, weights over {shards} GPU(s)):"]
     needs = estimate(config.model, tokens=tokens, shards=shards, reference=reference)

@@ -1,8 +1,8 @@
-"""Rows of a snapshot as what a model reads: chat text, pixels decoded late, token ids.
+"""Snapshot rows encoded for a model: chat text, token ids, and pixels that are decoded on use.
 
-A row's prompt is tokenised as generation will see it and its response on its own behind it, so the ids that SFT
-trains on are the ids that RL continues, and the border between the two is exact. A batch goes through the model's
-processor in one call, and comes out as its rows would one by one.
+The prompt is tokenised exactly as for generation and the response is tokenised separately and appended, so SFT trains
+on the ids that RL continues and the boundary is exact. A batch takes one processor call and gives the same result as
+row by row.
 """
 
 import pickle
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
-# What a processor makes of a row beside its pixels, which we make ourselves.
+# Processor outputs that are not pixels; we compute these ourselves.
 TEXT_KEYS = frozenset({"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids"})
-# The pixels of all images (and of all videos) behind each other, and the grid that says where each one ends.
+# Concatenated pixels → the grids that give each medium's patches.
 GRIDS = {"pixel_values": "image_grid_thw", "pixel_values_videos": "video_grid_thw"}
 
 
 @settings
 @dataclass(frozen=True)
 class MediaLimits:
-    """How much of a medium the model is shown; pixels are width times height after scaling.
+    """How much of a medium the model sees; pixels are width × height after scaling.
 
     Defaults: OneThinker's SFT settings, images ≤ 802,816 px, video ≤ 100,352 px a frame, ≤ 128 frames at
     2 frames a second.
@@ -45,7 +45,7 @@ class MediaLimits:
     video_max_frames: int = 128
 
     def __post_init__(self) -> None:
-        """Refuse limits that no medium can meet."""
+        """Raise ValueError for limits that no medium can meet."""
         for low, high in (
             ("image_min_pixels", "image_max_pixels"),
             ("video_min_pixels_per_frame", "video_max_pixels_per_frame"),
@@ -65,8 +65,8 @@ class Media:
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """One row, ready for the model: ids, which of them to learn (-100: none), and the pixels by the model's own names.
+class EncodedRow:
+    """One row, ready for the model: token ids, labels (-100: no loss), and pixels by the model's own input names.
 
     `kinds` is 0 for text, 1 for an image's and 2 for a video's token.
     """
@@ -81,7 +81,7 @@ class Encoded:
 
 
 class RowDropped(Exception):  # noqa: N818, it names what happens to the row
-    """A row that cannot be trained on; `reason` is a stable word, the row's own, never a neighbour's."""
+    """A row that cannot be trained on; `reason` is a stable word about this row alone."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -89,7 +89,7 @@ class RowDropped(Exception):  # noqa: N818, it names what happens to the row
 
 
 class Encoder:
-    """Encodes rows for one model's processor. The processor's limits are set here, and so saved with checkpoints."""
+    """Encodes rows with a model's processor. Sets the processor's media limits, so checkpoints save them."""
 
     def __init__(self, processor: Any, limits: MediaLimits | None = None, max_length: int | None = None) -> None:
         self.processor = processor
@@ -102,12 +102,12 @@ class Encoder:
         self._kind_of = {token: kind for kind, token in self.kinds.items()}
 
     def __reduce__(self) -> Any:
-        """A loader's worker unpickles this, and must know torchvision's schemas before it meets the processor."""
-        return _unpacked, (pickle.dumps(self.__dict__),)
+        """Pickle the state as bytes: a worker must declare torchvision's schemas before it loads the processor."""
+        return _unpickle, (pickle.dumps(self.__dict__),)
 
     @property
     def media_token_ids(self) -> list[int]:
-        """The placeholder ids, which a model must never sample: each would want pixels of its own."""
+        """The placeholder ids, which generation must suppress: each would need pixels of its own."""
         return sorted(self._kind_of)
 
     def media(self, row: Row) -> Media:
@@ -120,85 +120,85 @@ class Encoder:
         return Media(images, clips)
 
     def prompt_text(self, row: Row) -> str:
-        """The user turns as chat text up to where the model speaks, one placeholder for each medium."""
+        """The user turns as chat text, up to the start of the assistant turn, with one placeholder per medium."""
         turns = [turn for turn in row["messages"] if turn["role"] != "assistant"]
-        return self._rendered(turns, add_generation_prompt=True)
+        return self._render(turns, add_generation_prompt=True)
 
     def response_text(self, row: Row, prompt: str | None = None) -> str:
-        """The assistant turn behind `prompt_text` (told where it is known), with the token that ends it."""
-        whole = self._rendered(row["messages"], add_generation_prompt=False)
+        """The assistant turn after `prompt_text` (computed if not given), with the token that ends it."""
+        whole = self._render(row["messages"], add_generation_prompt=False)
         prompt = self.prompt_text(row) if prompt is None else prompt
         if not whole.startswith(prompt):
             raise OneThinkerError(
-                "this model's chat template writes the prompt differently once the answer is known, so what is "
-                "trained would not be what is generated; give the processor a template that does not"
+                "this model's chat template renders the prompt differently when a response follows, so training would "
+                "not match generation; give the processor a template that renders it alike"
             )
         return whole[len(prompt) :].rstrip("\n")
 
-    def prompt(self, row: Row, media: Media | None = None) -> Encoded:
-        """The prompt alone, for generation. Raises RowDropped for media that cannot be used and for one too long."""
-        return _sound(self.prompts([row], None if media is None else [media])[0])
+    def prompt(self, row: Row, media: Media | None = None) -> EncodedRow:
+        """The prompt alone, for generation. Raises RowDropped for unusable media and for a prompt that is too long."""
+        return _raise_if_dropped(self.prompts([row], None if media is None else [media])[0])
 
     def prompts(
         self, rows: Sequence[Row], media: Sequence[Media | RowDropped] | None = None, texts: Sequence[str] | None = None
-    ) -> list[Encoded | RowDropped]:
-        """The prompts of a batch in one call of the processor; in place of a row that cannot be used, why.
+    ) -> list[EncodedRow | RowDropped]:
+        """The prompts of a batch, in one processor call; an unusable row gives its RowDropped.
 
-        `media` are the rows' own, where they are decoded already, and `texts` what `prompt_text` says of them.
+        `media` and `texts` are the rows' decoded media and `prompt_text`, if the caller has them already.
         """
-        shown = [self._decoded(row) for row in rows] if media is None else media
+        decoded = [self._decode(row) for row in rows] if media is None else media
         texts = [self.prompt_text(row) for row in rows] if texts is None else texts
-        sound = [(self._bare(text), one) for text, one in zip(texts, shown, strict=True) if isinstance(one, Media)]
-        encoded = iter(self._processed(sound))
-        return [next(encoded) if isinstance(one, Media) else one for one in shown]
+        sound = [(self._bare(text), one) for text, one in zip(texts, decoded, strict=True) if isinstance(one, Media)]
+        encoded = iter(self._process(sound))
+        return [next(encoded) if isinstance(one, Media) else one for one in decoded]
 
-    def whole(self, row: Row) -> Encoded:
-        """Prompt and response, the response's tokens as labels. Raises RowDropped for a row that cannot be used."""
-        return _sound(self.wholes([row])[0])
+    def whole(self, row: Row) -> EncodedRow:
+        """Prompt and response, with the response's tokens as labels. Raises RowDropped for an unusable row."""
+        return _raise_if_dropped(self.wholes([row])[0])
 
-    def wholes(self, rows: Sequence[Row]) -> list[Encoded | RowDropped]:
-        """`whole` of every row of a batch. Nothing is ever cut: a row too long is dropped."""
+    def wholes(self, rows: Sequence[Row]) -> list[EncodedRow | RowDropped]:
+        """`whole` of every row of a batch. Rows are never truncated: one that is too long is dropped."""
         texts = [self.prompt_text(row) for row in rows]
-        said = [self.response_text(row, text) for row, text in zip(rows, texts, strict=True)]
-        responses = self.tokenizer(said, add_special_tokens=False)["input_ids"] if said else []
+        replies = [self.response_text(row, text) for row, text in zip(rows, texts, strict=True)]
+        responses = self.tokenizer(replies, add_special_tokens=False)["input_ids"] if replies else []
         prompts = self.prompts(rows, texts=texts)
         return [
-            prompt if isinstance(prompt, RowDropped) else self._answered(prompt, response)
+            prompt if isinstance(prompt, RowDropped) else self._append_response(prompt, response)
             for prompt, response in zip(prompts, responses, strict=True)
         ]
 
-    def _answered(self, prompt: Encoded, response: list[int]) -> Encoded | RowDropped:
+    def _append_response(self, prompt: EncodedRow, response: list[int]) -> EncodedRow | RowDropped:
         if not self._kind_of.keys().isdisjoint(response):
             return RowDropped("media_token_in_response")
         length = len(prompt.ids) + len(response)
         if self.max_length is not None and length > self.max_length:
-            return RowDropped("too_long", f"{length} tokens, the most is {self.max_length}")
+            return RowDropped("too_long", f"{length} tokens, the limit is {self.max_length}")
         nothing = [-100] * len(prompt.ids), [0] * len(response)
-        return Encoded(prompt.ids + response, nothing[0] + response, prompt.kinds + nothing[1], prompt.pixels)
+        return EncodedRow(prompt.ids + response, nothing[0] + response, prompt.kinds + nothing[1], prompt.pixels)
 
-    def _decoded(self, row: Row) -> Media | RowDropped:
+    def _decode(self, row: Row) -> Media | RowDropped:
         try:
             return self.media(row)
         except RowDropped as why:
             return why
 
-    def _processed(self, sound: Sequence[tuple[str, Media]]) -> list[Encoded | RowDropped]:
-        """Texts and their media through the processor: together where that can be taken apart again."""
+    def _process(self, sound: Sequence[tuple[str, Media]]) -> list[EncodedRow | RowDropped]:
+        """Call the processor once for all rows if the result can be split by row, otherwise row by row."""
         if len(sound) > 1 and self._separable and all(self._as_many(text, media) for text, media in sound):
             try:
-                return self._called(sound)
+                return self._call_processor(sound)
             except ValueError:
-                pass  # it refuses a medium of one of them; of which, it says one by one
-        made: list[Encoded | RowDropped] = []
+                pass  # it refuses some row's medium; calling it row by row finds which
+        made: list[EncodedRow | RowDropped] = []
         for one in sound:
             try:
-                made += self._called([one])
+                made += self._call_processor([one])
             except ValueError as error:  # an image 200 times as wide as high, say
                 made.append(RowDropped("media_refused", str(error)))
         return made
 
-    def _called(self, sound: Sequence[tuple[str, Media]]) -> list[Encoded | RowDropped]:
-        """One call of the processor. Raises ValueError where it refuses any of the media."""
+    def _call_processor(self, sound: Sequence[tuple[str, Media]]) -> list[EncodedRow | RowDropped]:
+        """One call of the processor. Raises ValueError if it refuses any of the media."""
         inputs: dict[str, Any] = {"text": [text for text, _ in sound], "return_tensors": "pt", "padding": True}
         images = [list(media.images) for _, media in sound if media.images]
         clips = [media.clips for _, media in sound if media.clips]
@@ -209,29 +209,29 @@ class Encoder:
             inputs["video_metadata"] = [[metadata_of(clip) for clip in of_row] for of_row in clips]
             inputs["do_sample_frames"] = False
         made = self.processor(**inputs)
-        there = made["attention_mask"].bool()
-        ids = [row[mask].tolist() for row, mask in zip(made["input_ids"], there, strict=True)]
+        present = made["attention_mask"].bool()
+        ids = [row[mask].tolist() for row, mask in zip(made["input_ids"], present, strict=True)]
         pixels = {name: value for name, value in made.items() if name not in TEXT_KEYS}
-        parts = iter([pixels]) if len(sound) == 1 else _apart(pixels, [media for _, media in sound])
+        parts = iter([pixels]) if len(sound) == 1 else _split_pixels(pixels, [media for _, media in sound])
         return [self._prompt(row, part) for row, part in zip(ids, parts, strict=True)]
 
-    def _prompt(self, ids: list[int], pixels: dict[str, "torch.Tensor"]) -> Encoded | RowDropped:
+    def _prompt(self, ids: list[int], pixels: dict[str, "torch.Tensor"]) -> EncodedRow | RowDropped:
         if self.max_length is not None and len(ids) > self.max_length:
-            return RowDropped("too_long", f"a prompt of {len(ids)} tokens, the most is {self.max_length}")
-        return Encoded(ids, [-100] * len(ids), [self._kind_of.get(i, 0) for i in ids], pixels)
+            return RowDropped("too_long", f"a prompt of {len(ids)} tokens, the limit is {self.max_length}")
+        return EncodedRow(ids, [-100] * len(ids), [self._kind_of.get(i, 0) for i in ids], pixels)
 
     @property
     def _separable(self) -> bool:
-        """Whether each row's pixels can be told in what the processor makes of several: by grids, or not at all."""
+        """Whether the pixels of a batch can be split by row, which takes grids."""
         names = set(self.processor.model_input_names) - TEXT_KEYS
         return "image_grid_thw" in names and names <= GRIDS.keys() | set(GRIDS.values())
 
     def _as_many(self, text: str, media: Media) -> bool:
-        """Whether a text has as many placeholders as media: in a batch, one too many would take its neighbour's."""
+        """Whether a text has as many placeholders as media: in a batch, an extra one takes the next row's pixels."""
         p = self.processor
         return text.count(p.image_token) == len(media.images) and text.count(p.video_token) == len(media.clips)
 
-    def _rendered(self, turns: list[Any], *, add_generation_prompt: bool) -> str:
+    def _render(self, turns: list[Any], *, add_generation_prompt: bool) -> str:
         messages = [
             {"role": turn["role"], "content": [_part(part) for part in turn["content"]]}
             if not isinstance(turn["content"], str)
@@ -244,14 +244,14 @@ class Encoder:
         return text
 
     def _bare(self, text: str) -> str:
-        """Qwen3-VL's processor puts vision marks round every frame itself; those of the template would double them."""
+        """The text without the template's vision marks round videos: Qwen3-VL's processor adds them to every frame."""
         if type(self.processor).__name__ != "Qwen3VLProcessor":
             return text
         p = self.processor
         return text.replace(f"{p.vision_start_token}{p.video_token}{p.vision_end_token}", p.video_token)
 
     def _pick(self, total: int, fps: float) -> list[int]:
-        """The frames that the model's own video processor would sample from a file like this."""
+        """The frames that the model's own video processor samples from a video of this length and rate."""
         from transformers.video_utils import VideoMetadata
 
         sampler = self.processor.video_processor
@@ -259,21 +259,21 @@ class Encoder:
         return [int(i) for i in chosen][: self.limits.video_max_frames]
 
 
-def _unpacked(state: bytes) -> Encoder:
+def _unpickle(state: bytes) -> Encoder:
     declare()
     encoder = Encoder.__new__(Encoder)
     encoder.__dict__ |= pickle.loads(state)
     return encoder
 
 
-def _sound(made: Encoded | RowDropped) -> Encoded:
+def _raise_if_dropped(made: EncodedRow | RowDropped) -> EncodedRow:
     if isinstance(made, RowDropped):
         raise made
     return made
 
 
-def _apart(pixels: Mapping[str, "torch.Tensor"], media: Sequence[Media]) -> Iterator[dict[str, "torch.Tensor"]]:
-    """Each row's own part of a batch's pixels, by the grids that lie beside them."""
+def _split_pixels(pixels: Mapping[str, "torch.Tensor"], media: Sequence[Media]) -> Iterator[dict[str, "torch.Tensor"]]:
+    """Each row's slice of a batch's pixels, by the grids beside them."""
     parts: list[dict[str, torch.Tensor]] = [{} for _ in media]
     for name, grid_name in GRIDS.items():
         if name not in pixels:
@@ -288,7 +288,7 @@ def _apart(pixels: Mapping[str, "torch.Tensor"], media: Sequence[Media]) -> Iter
 
 
 def image_paths(row: Row) -> list[str]:
-    """The files of a row's images, whether the column is decoded or not."""
+    """The files of a row's images, from a decoded or an undecoded column."""
     return [image if isinstance(image, str) else image["path"] for image in row.get("images") or ()]
 
 
@@ -323,12 +323,12 @@ def _image(path: str) -> Any:
             return opened.convert("RGB")
     except FileNotFoundError as error:
         raise MediaError("media_missing", path) from error
-    except Exception as error:  # Pillow raises whatever its decoders meet
+    except Exception as error:  # Pillow's decoders raise any exception type
         raise MediaError("media_unreadable", f"{path}: {type(error).__name__}: {str(error)[:200]}") from error
 
 
 def _part(part: Mapping[str, Any]) -> dict[str, Any]:
-    """A content part without the empty keys that Arrow wants, by which templates would take text for an image."""
+    """A content part without the null keys that Arrow adds; templates would read a text part with them as an image."""
     return {"type": part["type"], "text": part["text"]} if part["type"] == "text" else {"type": part["type"]}
 
 
@@ -339,8 +339,8 @@ def _frames_first(clip: Frames) -> "torch.Tensor":
 
 
 def metadata_of(clip: Frames) -> dict[str, Any]:
-    """What a video processor wants to know of frames that were sampled already."""
-    # An index is told as time × rate, so that index ÷ rate is the frame's own time even where the rate varies.
+    """A video processor's metadata for frames that are sampled already."""
+    # An index is time × rate, so that index ÷ rate is the frame's own time even if the rate varies.
     return {
         "total_num_frames": clip.total,
         "fps": clip.fps,

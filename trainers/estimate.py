@@ -1,6 +1,6 @@
-"""What training will need, reckoned before it begins: tokens of media, and gigabytes on each GPU.
+"""Estimates of what training needs: tokens of media, and gigabytes on each GPU.
 
-These are estimates with their formula, for choosing a batch size; `onethinker train … --dry-run` prints them.
+They help to choose a batch size; `onethinker train … --dry-run` prints them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,13 @@ from trainers.models import ModelSettings
 
 PIXELS_PER_TOKEN = 32 * 32  # Qwen3-VL: 16-pixel patches, merged two by two
 STAMP_TOKENS = 9  # "<12.5 seconds>" and the vision marks, before each pair of frames
-LAYER_WIDTHS = 34  # activations of one transformer layer while it is recomputed, in hidden widths a token
+LAYER_WIDTHS = 34  # activations of one recomputed transformer layer, in hidden widths per token
 GIB = 2**30
 BYTES = {"bfloat16": 2, "float32": 4}
 
 
 def media_tokens(media: Sequence[Mapping[str, Any]] | None, limits: MediaLimits) -> int:
-    """About how many tokens a row's media become in Qwen3-VL, from the sizes in the `media` column."""
+    """The approximate number of tokens of a row's media in Qwen3-VL, from the sizes in the `media` column."""
     total = 0
     for medium in media or ():
         pixels = (medium["width"] or 1) * (medium["height"] or 1)
@@ -32,12 +32,12 @@ def media_tokens(media: Sequence[Mapping[str, Any]] | None, limits: MediaLimits)
 
 
 def estimate(settings: ModelSettings, *, tokens: int, shards: int = 1, reference: bool = False) -> dict[str, float]:
-    """GiB on each GPU, by what takes it; `tokens` is the longest micro-batch, `shards` the GPUs that share weights.
+    """GiB on each GPU by use; `tokens` is the longest micro-batch, `shards` the number of GPUs that share the weights.
 
     Weights, gradients and AdamW's two moments have the model's dtype. With gradient checkpointing a layer keeps its
     input (hidden widths × tokens) and one layer at a time is recomputed (34 widths, of arXiv 2205.05198 without the
     attention matrix); without it every layer keeps those 34. The log-probabilities are computed in chunks, so logits
-    count for nothing.
+    are not counted.
     """
     size = BYTES[settings.dtype]
     counts = weights(settings)
@@ -64,7 +64,7 @@ def estimate(settings: ModelSettings, *, tokens: int, shards: int = 1, reference
 
 
 def weights(settings: ModelSettings) -> dict[str, Any]:
-    """How many weights the model has: all of them, the vision tower's and the projector's. Only its config is read."""
+    """Count the model's weights: all, the vision tower's and the projector's. Only its config is read."""
     import torch
     from transformers import AutoConfig, AutoModelForImageTextToText
 

@@ -1,4 +1,4 @@
-"""From judged responses to advantages, and to the numbers that a person watches while a run goes on."""
+"""From scored responses to advantages and to the metrics of a step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,48 +6,48 @@ from math import isfinite, sqrt
 
 import numpy as np
 
-from trainers.advantages import Estimate, Estimator, by_task
-from trainers.rewards import PARTS, Judged, columns
+from trainers.advantages import AdvantageEstimate, Estimator, by_task
+from trainers.rewards import PARTS, ScoredResponse, columns
 
 
 @dataclass(frozen=True)
 class Advantages:
-    """This rank's rows: an advantage each, and whether the row is learnt from at all."""
+    """This rank's rows: each one's advantage, and whether it is learnt from."""
 
     values: list[float]
     learnt: list[bool]
 
 
 @dataclass(frozen=True)
-class Signal:
-    """What a batch teaches: this rank's advantages, and the metrics of the whole batch."""
+class LearningSignal:
+    """This rank's advantages, and the metrics of the whole batch."""
 
     mine: Advantages
     metrics: dict[str, float]
 
 
-def learnt(
+def compute_signal(
     estimator: Estimator,
-    everyone: Sequence[tuple[Judged, bool]],
+    everyone: Sequence[tuple[ScoredResponse, bool]],
     group_size: int,
     *,
     mine: slice,
-    seen: Sequence[Judged],
+    seen: Sequence[ScoredResponse],
     observe_seen: bool = False,
     update: bool = True,
-) -> Signal:
-    """Advantages of the rows `mine` out of all ranks' rows, of which each group of `group_size` answers one prompt.
+) -> LearningSignal:
+    """Compute the advantages of the rows `mine` among all ranks' rows, in groups of `group_size` to one prompt.
 
-    `everyone` says of each row whether it is kept; the others get advantage 0 and enter no statistic. `seen` is all
-    that was judged ahead of the filter, which the metrics describe; with `observe_seen` the estimator's state is taken
-    from it too, instead of from the kept rows.
+    `everyone` has each row's scores and whether it is kept; the others get advantage 0 and enter no statistic. `seen`
+    holds all responses scored before the filter, which the metrics describe; with `observe_seen` they update the
+    estimator's state, instead of the kept rows.
     """
     kept = [i for i, (_, keep) in enumerate(everyone) if keep]
     rows = [everyone[i][0] for i in kept]
     tasks = [row.task for row in rows]
     if observe_seen and update:
         estimator.observe(columns(seen, estimator.name), [row.task for row in seen])
-    found = Estimate(np.zeros(0), {})
+    found = AdvantageEstimate(np.zeros(0), {})
     if rows:
         groups = [i // group_size for i in kept]
         rewards = columns(rows, estimator.name)
@@ -61,11 +61,11 @@ def learnt(
         "advantages/guarded": float(len(found.guarded)),
     }
     metrics |= _rewards(seen) | _shares(rows, tasks, found) | _moments(estimator)
-    return Signal(Advantages(values[mine].tolist(), usable[mine].tolist()), metrics)
+    return LearningSignal(Advantages(values[mine].tolist(), usable[mine].tolist()), metrics)
 
 
-def _rewards(seen: Sequence[Judged]) -> dict[str, float]:
-    """Of each task, what its responses earned, parts and components included."""
+def _rewards(seen: Sequence[ScoredResponse]) -> dict[str, float]:
+    """Reward metrics by task, with the reward's components."""
     metrics: dict[str, float] = {}
     tasks = [row.task for row in seen]
     for task, summary in by_task([row.reward for row in seen], tasks, [0.0] * len(seen)).items():
@@ -83,8 +83,8 @@ def _rewards(seen: Sequence[Judged]) -> dict[str, float]:
     return metrics
 
 
-def _shares(rows: Sequence[Judged], tasks: list[str], found: Estimate) -> dict[str, float]:
-    """Of each task, its share of the squared gradient (see `trainers.advantages.by_task`)."""
+def _shares(rows: Sequence[ScoredResponse], tasks: list[str], found: AdvantageEstimate) -> dict[str, float]:
+    """Each task's share of the squared gradient (see `trainers.advantages.by_task`)."""
     if not rows:
         return {}
     summaries = by_task([row.reward for row in rows], tasks, found.advantages)

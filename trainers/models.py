@@ -1,4 +1,4 @@
-"""The model that is trained: loaded by name, parts frozen, LoRA put on where asked for."""
+"""The model to train: loading by name, freezing parts, LoRA."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,7 +26,7 @@ class Lora:
 @settings
 @dataclass(frozen=True)
 class ModelSettings:
-    """Which model, in what form: `name` is a folder or a Hub name of any image-text-to-text model of transformers."""
+    """The model and its form: `name` is a folder or a Hub name of any image-text-to-text model of transformers."""
 
     name: str = "Qwen/Qwen3-VL-8B-Instruct"
     revision: str | None = None
@@ -39,7 +39,7 @@ class ModelSettings:
 
 
 def load_processor(settings: ModelSettings) -> Any:
-    """The model's processor. Raises OneThinkerError where there is none by that name."""
+    """Load the model's processor. Raises OneThinkerError if none has that name."""
     declare()
     from transformers import AutoProcessor
 
@@ -47,7 +47,7 @@ def load_processor(settings: ModelSettings) -> Any:
 
 
 def load_model(settings: ModelSettings) -> Any:
-    """The model in its dtype, with the parts frozen that the settings name. LoRA is put on by the trainer."""
+    """Load the model in its dtype and freeze the parts that the settings name. The trainer adds LoRA."""
     import torch
     from transformers import AutoModelForImageTextToText
 
@@ -58,9 +58,9 @@ def load_model(settings: ModelSettings) -> Any:
 
 
 def freeze(model: Any, *, vision: bool, projector: bool) -> list[str]:
-    """Stop the vision tower, the projector behind it, or both from learning; returns the frozen weights' names.
+    """Freeze the vision tower, its projector or both; returns the names of the frozen weights.
 
-    Raises OneThinkerError where the model has no part of that kind: silently training it would be worse.
+    Raises OneThinkerError if the model has no part of that kind, rather than silently training it.
     """
     frozen = []
     for name, weight in model.named_parameters():
@@ -71,7 +71,7 @@ def freeze(model: Any, *, vision: bool, projector: bool) -> list[str]:
             frozen.append(name)
     for wanted, words, what in ((vision, VISION, "vision tower"), (projector, PROJECTOR, "projector")):
         if wanted and not any(word in name for name in frozen for word in words):
-            raise OneThinkerError(f"{type(model).__name__} has no {what} that we can name, so it cannot be frozen")
+            raise OneThinkerError(f"{type(model).__name__} has no {what} that we recognise, so it cannot be frozen")
     return frozen
 
 
@@ -95,5 +95,5 @@ def _from_name(kind: Any, settings: ModelSettings, **more: Any) -> Any:
     try:
         return kind.from_pretrained(settings.name, revision=settings.revision, **more)
     except OSError as error:
-        said = str(error).strip().splitlines()[0]
-        raise OneThinkerError(f"model {settings.name}: {said}") from error
+        reason = str(error).strip().splitlines()[0]
+        raise OneThinkerError(f"model {settings.name}: {reason}") from error

@@ -1,6 +1,6 @@
-"""Online filtering: groups of responses that are all right or all wrong teach nothing; other prompts take their place.
+"""Online filtering: groups whose responses are all right or all wrong are replaced by groups of other prompts.
 
-Pure decisions and a source of prompts; the trainer does the generating.
+Decisions and a source of prompts only; the trainer generates.
 """
 
 from collections import Counter, defaultdict
@@ -16,12 +16,12 @@ from trainers.config import settings
 @settings
 @dataclass(frozen=True)
 class FilterSettings:
-    """Which groups are kept, and what is done about the others.
+    """Which groups are kept, and how the others are replaced.
 
-    A group is kept where its mean accuracy is above `low` and below `high` (the released trainer's 0.01 and 0.99).
-    `rounds` bounds how often new prompts are tried; groups still missing then are left out of the step. With
-    `same_task` a prompt is replaced by one of its own task, which keeps the mixture as it was drawn. `statistics` says
-    whether an estimator's moments see the responses before or after the filter; released: after.
+    A group is kept if its mean accuracy is above `low` and below `high` (the released trainer's 0.01 and 0.99).
+    `rounds` bounds how often new prompts are tried; groups still missing are left out of the step. With
+    `same_task` a prompt is replaced by one of its own task, which keeps the mixture. With `statistics` "before", the
+    estimator's moments include the responses that the filter drops; the released code uses "after".
     """
 
     low: float = 0.01
@@ -31,23 +31,23 @@ class FilterSettings:
     statistics: Literal["before", "after"] = "after"
 
     def __post_init__(self) -> None:
-        """Refuse a band without inside."""
+        """Raise ValueError for an empty band or negative rounds."""
         if not self.low < self.high:
             raise ValueError(f"low {self.low} must be below high {self.high}")
         if self.rounds < 0:
             raise ValueError(f"rounds must be 0 or more, not {self.rounds}")
 
     def keeps(self, accuracies: Sequence[float | None]) -> bool:
-        """Whether a group of responses with these accuracies is kept; what could not be scored does not count."""
+        """Whether a group with these accuracies is kept; responses without a score do not count."""
         known = [a for a in accuracies if a is not None and np.isfinite(a)]
         return len(known) > 1 and self.low < sum(known) / len(known) < self.high
 
 
 @dataclass
 class Reserve:
-    """Prompts to fill up with: every row of the data set in an order of its own, dealt out over the ranks.
+    """Replacement prompts: every row of the dataset, in a shuffled order divided among the ranks.
 
-    `tasks` has the task key of each row. Its position is what a checkpoint must hold.
+    `tasks` has the task key of each row. A checkpoint saves the position.
     """
 
     tasks: Sequence[str]
@@ -58,15 +58,15 @@ class Reserve:
     _orders: dict[str, np.ndarray] = field(default_factory=dict)
 
     def take(self, wanted: Sequence[str | None]) -> list[int]:
-        """A row for each task key wanted (None: any task)."""
+        """Take a row for each task key wanted (None: any task)."""
         return [self._next(task or "") for task in wanted]
 
     def state_dict(self) -> dict[str, int]:
-        """How many rows were taken, by task key ("" where any would do)."""
+        """The number of rows taken by task key ("": any task)."""
         return dict(sorted(self.taken.items()))
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the position of a checkpoint."""
         self.taken = Counter(state)
 
     def _next(self, task: str) -> int:
@@ -74,7 +74,7 @@ class Reserve:
         place = self.taken[task] * self.ranks + self.rank
         self.taken[task] += 1
         turn, place = divmod(place, len(rows))
-        # Every turn through the rows has an order of its own.
+        # Each pass through the rows has its own order.
         return int(rows[np.random.default_rng([self.seed, 7, turn]).permutation(len(rows))[place]])
 
     def _rows(self, task: str) -> np.ndarray:

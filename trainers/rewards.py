@@ -1,4 +1,4 @@
-"""Rewards of a batch of responses, through the verifier's process pool: the same rules by which data was filtered."""
+"""Rewards of a batch of responses, from the verifier's process pool: the same rules that filter the data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ PARTS = ("accuracy", "format", "structure")
 
 
 @dataclass(frozen=True)
-class Judged:
-    """One response's scores. `reward` and `accuracy` are None where it could not be scored, and `reason` says why."""
+class ScoredResponse:
+    """One response's scores. `reward` and `accuracy` are None if it could not be scored, and `reason` says why."""
 
     task: str  # the task key, under which an estimator keeps its moments
     reward: float | None
@@ -24,10 +24,10 @@ class Judged:
     reason: str | None = None
 
 
-def judged(
+def score_responses(
     rows: Sequence[Row], responses: Sequence[str], *, profile: str, scheme: str, workers: int | None = None
-) -> list[Judged]:
-    """Score each response against its row's true answer. Raises OneThinkerError for a profile nobody knows."""
+) -> list[ScoredResponse]:
+    """Score each response against its row's true answer. Raises OneThinkerError for an unknown profile."""
     table = score(
         responses,
         [row["answer"] for row in rows],
@@ -38,14 +38,14 @@ def judged(
         truth_sources=[row.get("truth") for row in rows],
         workers=workers,
     )
-    keys = keys_of(rows, scheme)
+    keys = task_keys_of(rows, scheme)
     return [
-        Judged(key, components=dict(scores.pop("components") or ()), **scores)
+        ScoredResponse(key, components=dict(scores.pop("components") or ()), **scores)
         for key, scores in zip(keys, table.to_pylist(), strict=True)
     ]
 
 
-def keys_of(rows: Sequence[Row], scheme: str) -> list[str]:
+def task_keys_of(rows: Sequence[Row], scheme: str) -> list[str]:
     """The task key of each row."""
     return task_keys(
         [row["problem_type"] for row in rows],
@@ -55,13 +55,13 @@ def keys_of(rows: Sequence[Row], scheme: str) -> list[str]:
     )
 
 
-def unscored(task: str, reason: str) -> Judged:
-    """A response that nobody could judge, because its row's media could not be shown."""
-    return Judged(task, None, None, None, None, {}, reason)
+def mark_unscored(task: str, reason: str) -> ScoredResponse:
+    """The scores of a response whose row's media could not be read."""
+    return ScoredResponse(task, None, None, None, None, {}, reason)
 
 
-def columns(batch: Sequence[Judged], estimator: str) -> Any:
-    """What an estimator takes: one reward a row, or for `gdpo` the parts of the reward, each a column."""
+def columns(batch: Sequence[ScoredResponse], estimator: str) -> Any:
+    """An estimator's input: one reward per row, or for `gdpo` one column per component."""
     if estimator == "gdpo":
         return {part: [getattr(row, part) for row in batch] for part in PARTS}
     return [row.reward for row in batch]

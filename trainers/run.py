@@ -1,4 +1,4 @@
-"""What every training run goes through, be it SFT or RL: ranks, TRL's arguments, checkpoints, the record, the model."""
+"""The steps that SFT and RL share: ranks, TRL's arguments, checkpoints, the run log, the saved model."""
 
 import os
 from collections.abc import Callable
@@ -7,35 +7,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from corpus.errors import OneThinkerError, UsageError, near
-from trainers.config import plain
-from trainers.run_log import Record, attach, recorded
+from trainers.config import to_dict
+from trainers.run_log import RunLog, attach, open_run_log
 
 if TYPE_CHECKING:
     from corpus import Corpus
 
 
 def run(corpus: "Corpus", method: str, config: Any, build: Callable[..., Any], resume: str | None) -> Path:
-    """Train what `build(snapshot, config)` gives, as a run of the corpus; returns the folder of the model.
+    """Train with the trainer of `build(snapshot, config)`, as a run of the corpus; returns the model's folder.
 
-    `resume` is a checkpoint folder, or `last`. Run, metrics and model card are written by the main process. Raises
-    OneThinkerError for a snapshot or checkpoint that is not there.
+    `resume` is a checkpoint folder, or `last`. The main process writes the run, its metrics and the model card. Raises
+    OneThinkerError for an unknown snapshot or checkpoint.
     """
     snapshot = corpus.snapshots.get(config.snapshot)
     output = Path(config.output)
-    checkpoint = found_checkpoint(output, resume)
+    checkpoint = find_checkpoint(output, resume)
     trainer = build(snapshot, config)
     with ExitStack() as stack:
-        record: Record | None = None
+        log: RunLog | None = None
         if trainer.accelerator.is_main_process:
-            there = trainer.accelerator.num_processes
-            record = stack.enter_context(
-                recorded(corpus, method, plain(config), snapshot, output, ranks=there, resumed_from=checkpoint)
+            processes = trainer.accelerator.num_processes
+            log = stack.enter_context(
+                open_run_log(
+                    corpus, method, to_dict(config), snapshot, output, ranks=processes, resumed_from=checkpoint
+                )
             )
-            attach(trainer, record)
+            attach(trainer, log)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.save_model(str(output))
-        if record is not None:
-            finish(record, trainer)
+        if log is not None:
+            finish(log, trainer)
     return output
 
 
@@ -46,36 +48,36 @@ def divide(rows: int, by: int, rows_name: str, by_name: str) -> int:
     return rows // by
 
 
-def finish(record: Record, trainer: Any) -> None:
-    """Write the processor, `training.json` and the model card beside the model; count what was dropped."""
+def finish(log: RunLog, trainer: Any) -> None:
+    """Write the processor, `training.json` and the model card beside the model; add the counts of dropped rows."""
     from trainers.card import write_card
 
-    trainer.processing_class.save_pretrained(record.output)
+    trainer.processing_class.save_pretrained(log.output)
     for reason, count in sorted(trainer.dropped.items()):
-        record.run.counts[f"dropped {reason}"] += count
-    record.run.counts["steps"] += trainer.state.global_step
-    record.told["dropped"] = dict(trainer.dropped)
-    record.commit()
-    record.write(record.output)
-    write_card(record.run.corpus, record)
+        log.run.counts[f"dropped {reason}"] += count
+    log.run.counts["steps"] += trainer.state.global_step
+    log.manifest["dropped"] = dict(trainer.dropped)
+    log.commit()
+    log.write(log.output)
+    write_card(log.run.corpus, log)
 
 
-def ranks(config: Any = None) -> int:
-    """How many processes train together, as torchrun and accelerate say.
+def world_size(config: Any = None) -> int:
+    """The number of training processes, from the environment that torchrun and accelerate set.
 
-    Raises UsageError where the config wants another number: `accelerate launch --cpu --num_processes 2`, for one,
-    starts a single process without a word, and trains on half the batch.
+    Raises UsageError if the config asks for another number: `accelerate launch --cpu --num_processes 2`, for example,
+    silently starts one process, which would train on half the batch.
     """
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if config is not None and config.gpus is not None and config.gpus != started:
         raise UsageError(
-            f"the config is for {config.gpus} processes and {started} started; begin it with "
+            f"the config is for {config.gpus} processes and {started} started; start it with "
             f"`torchrun --nproc-per-node {config.gpus} -m onethinker.cli train …`"
         )
     return started
 
 
-# How weights, gradients and optimiser states are spread over GPUs, in transformers' words.
+# How weights, gradients and optimiser states are sharded over GPUs: our names → transformers' arguments.
 SHARDING: dict[str, dict[str, Any]] = {
     "none": {},
     "fsdp2": {"fsdp": True, "fsdp_config": {"version": 2, "reshard_after_forward": True}},
@@ -93,9 +95,9 @@ SHARDING: dict[str, dict[str, Any]] = {
 
 
 def trl_arguments(config: Any, own: dict[str, Any], kind: Any, accumulation: int) -> Any:
-    """TRL's arguments from what our configs share; `config.trainer` speaks last.
+    """TRL's arguments from the settings that our configs share, `own`, and `config.trainer`, the later ones overriding.
 
-    Raises UsageError for a name in `trainer` that TRL has not got.
+    Raises UsageError for a name in `trainer` that TRL does not have.
     """
     import torch
     from transformers import set_seed
@@ -107,7 +109,7 @@ def trl_arguments(config: Any, own: dict[str, Any], kind: Any, accumulation: int
         "per_device_train_batch_size": config.per_device,
         "gradient_accumulation_steps": accumulation,
         "lr_scheduler_type": config.schedule,
-        "warmup_steps": config.warmup,  # below 1: a share of all steps
+        "warmup_steps": config.warmup,  # below 1: a fraction of all steps
         "weight_decay": config.weight_decay,
         "max_grad_norm": config.max_grad_norm,
         "max_steps": config.max_steps,
@@ -132,17 +134,17 @@ def trl_arguments(config: Any, own: dict[str, Any], kind: Any, accumulation: int
     return kind(**shared | own | SHARDING[config.sharding] | config.trainer)
 
 
-def found_checkpoint(output: Path, resume: str | None) -> Path | None:
-    """The folder to resume from. Raises OneThinkerError where there is none."""
+def find_checkpoint(output: Path, resume: str | None) -> Path | None:
+    """The checkpoint folder to resume from, or None. Raises OneThinkerError if `resume` names no checkpoint."""
     if resume is None:
         return None
     if resume != "last":
         if not (Path(resume) / "trainer_state.json").is_file():
-            raise OneThinkerError(f"{resume} is no checkpoint: it has no trainer_state.json")
+            raise OneThinkerError(f"{resume} is not a checkpoint: it has no trainer_state.json")
         return Path(resume)
     from transformers.trainer_utils import get_last_checkpoint
 
     newest = get_last_checkpoint(str(output)) if output.is_dir() else None
     if newest is None:
-        raise OneThinkerError(f"no checkpoint in {output} to go on from; train without --resume")
+        raise OneThinkerError(f"no checkpoint in {output} to resume from; train without --resume")
     return Path(newest)

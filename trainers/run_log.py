@@ -20,37 +20,44 @@ if TYPE_CHECKING:
     from corpus.snapshots import Snapshot
 
 PACKAGES = ("torch", "transformers", "trl", "accelerate", "peft", "tokenizers", "numpy", "datasets", "duckdb")
-COMMIT_EVERY_S = 10.0  # a commit takes some 50 ms: not one for every step
-SHOWN = ("loss", "reward", "kl", "entropy", "completions/mean_length", "grad_norm")  # of a step, to who is watching
-FILE = "training.json"  # beside the model: which run made it, of what
-CHECKPOINT = "checkpoint"  # the metric that says at which steps the model was saved
+COMMIT_EVERY_S = 10.0  # a commit takes about 50 ms, too long for every step
+PRINTED = (
+    "loss",
+    "reward",
+    "kl",
+    "entropy",
+    "completions/mean_length",
+    "grad_norm",
+)  # printed at each step
+FILE = "training.json"  # the manifest beside a model: which run made it, and from what
+CHECKPOINT = "checkpoint"  # the metric whose steps are those at which the model was saved
 
 
 @dataclass
-class Record:
-    """The run that is going on, on the main process; on the others it is None wherever one is wanted."""
+class RunLog:
+    """The metrics and the manifest of a training run. It exists on the main process only; other ranks have None."""
 
     run: "Run"
-    told: dict[str, Any]
+    manifest: dict[str, Any]
     output: Path
     every_s: float = COMMIT_EVERY_S
-    _waiting: list[dict[str, Any]] = field(default_factory=list)
+    _buffer: list[dict[str, Any]] = field(default_factory=list)
     _committed_at: float = field(default_factory=monotonic)
 
     def step(self, step: int, values: Mapping[str, Any]) -> None:
-        """Keep the numbers of a step; they are committed now and then, and at the end. What is no number is left out.
+        """Add a step's metrics; they are committed every `every_s` seconds and at the end of the run.
 
-        NaN is kept, as null: a metric that could not be measured at this step.
+        Values that are not numbers are skipped. NaN is stored as null: the metric could not be measured at this step.
         """
         for name, value in values.items():
             if isinstance(value, Real) and not isinstance(value, bool):
                 number = None if isnan(value) else float(value)
-                self._waiting.append({"run_id": self.run.run_id, "step": step, "name": name, "value": number})
+                self._buffer.append({"run_id": self.run.run_id, "step": step, "name": name, "value": number})
         if monotonic() - self._committed_at > self.every_s:
             self.commit()
 
     def checkpoint(self, step: int) -> None:
-        """Note that `checkpoint-STEP` was saved, and which run it belongs to."""
+        """Record that `checkpoint-STEP` was saved, and write the manifest into it."""
         self.step(step, {CHECKPOINT: step})
         self.commit()
         folder = self.output / f"checkpoint-{step}"
@@ -58,20 +65,20 @@ class Record:
             self.write(folder)
 
     def commit(self) -> None:
-        """Write what is waiting."""
+        """Commit the buffered metrics."""
         self._committed_at = monotonic()
-        if self._waiting:
+        if self._buffer:
             with self.run.transaction("metrics") as tx:
-                tx.append("metrics", self._waiting)
-            self._waiting = []
+                tx.append("metrics", self._buffer)
+            self._buffer = []
 
     def write(self, folder: Path) -> None:
-        """Put `training.json` beside a model."""
-        (folder / FILE).write_text(json.dumps(self.told, indent=1, sort_keys=True, default=str) + "\n")
+        """Write `training.json` beside a model."""
+        (folder / FILE).write_text(json.dumps(self.manifest, indent=1, sort_keys=True, default=str) + "\n")
 
 
 @contextmanager
-def recorded(
+def open_run_log(
     corpus: "Corpus",
     method: str,
     config: Mapping[str, Any],
@@ -80,10 +87,10 @@ def recorded(
     *,
     ranks: int = 1,
     resumed_from: Path | None = None,
-) -> Iterator[Record]:
-    """Do the block as a run of kind `train`. What it was made of is kept in the run's config and in `training.json`."""
-    parent = told_by(resumed_from).get("run_id") if resumed_from else None
-    told: dict[str, Any] = {
+) -> Iterator[RunLog]:
+    """Run the block as a run of kind `train`; its config, data and versions go to the run's config and the manifest."""
+    parent = read_manifest(resumed_from).get("run_id") if resumed_from else None
+    manifest: dict[str, Any] = {
         "method": method,
         "config": dict(config),
         "snapshot": snapshot.ref,
@@ -96,13 +103,13 @@ def recorded(
         "resumed_from": str(resumed_from) if resumed_from else None,
         "continues": parent,
     }
-    with corpus.run("train", told) as run:
+    with corpus.run("train", manifest) as run:
         output.mkdir(parents=True, exist_ok=True)
-        record = Record(run, told | {"run_id": run.run_id}, output)
+        log = RunLog(run, manifest | {"run_id": run.run_id}, output)
         try:
-            yield record
+            yield log
         finally:
-            record.commit()
+            log.commit()
 
 
 def versions() -> dict[str, str]:
@@ -116,28 +123,28 @@ def versions() -> dict[str, str]:
     return found
 
 
-def told_by(folder: Path) -> dict[str, Any]:
-    """What `training.json` beside a model says; empty where there is none."""
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest `training.json` beside a model, or {} if the folder has none."""
     path = folder / FILE
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
-def attach(trainer: Any, record: Record) -> None:
-    """Have a trainer feed a record; its steps go to standard error, where transformers would use standard output."""
+def attach(trainer: Any, log: RunLog) -> None:
+    """Send a trainer's metrics and checkpoints to a run log, and print its steps to standard error."""
     from transformers import PrinterCallback, TrainerCallback
 
     class Recording(TrainerCallback):  # type: ignore[misc]
-        """Every log line becomes rows, every checkpoint a note."""
+        """Writes every log line and every checkpoint to the run log."""
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             values = {name: float(value) for name, value in (logs or {}).items() if isinstance(value, Real)}
-            record.step(state.global_step, values)
-            shown = [f"{name} {values[name]:.4g}" for name in SHOWN if name in values]
-            if shown:
-                print(f"step {state.global_step}/{state.max_steps}  {'  '.join(shown)}", file=sys.stderr)
+            log.step(state.global_step, values)
+            printed = [f"{name} {values[name]:.4g}" for name in PRINTED if name in values]
+            if printed:
+                print(f"step {state.global_step}/{state.max_steps}  {'  '.join(printed)}", file=sys.stderr)
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            record.checkpoint(state.global_step)
+            log.checkpoint(state.global_step)
 
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Recording())

@@ -1,11 +1,11 @@
-"""Line and bar plots as plain SVG: enough for curves in a page or a document, without a plotting library."""
+"""Line and bar plots as plain SVG, without a plotting library."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT, MARGIN, COLUMNS = 360, 200, 36, 3
-LABELS = 16  # pixels more below a plot of bars, for the names of its groups
+LABELS = 16  # extra pixels below a bar plot, for the names of its groups
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#7f7f7f", "#bcbd22")
 
 Curve = Sequence[tuple[float, float]]
@@ -15,7 +15,7 @@ Curve = Sequence[tuple[float, float]]
 class Panel:
     """One plot: a title, and a named curve of (x, y) points for each line.
 
-    With `groups` the points are bars instead: x says which of the groups a bar stands in, y how high it is.
+    With `groups` the points are bars: x is the index of the group, y the height.
     """
 
     title: str
@@ -28,25 +28,25 @@ class Panel:
         return HEIGHT + (LABELS if self.groups else 0)
 
 
-def bars(title: str, values: Mapping[str, Mapping[str, float]]) -> Panel:
-    """A plot of bars: for each name (a colour) a value in each of its groups."""
+def bar_panel(title: str, values: Mapping[str, Mapping[str, float]]) -> Panel:
+    """A bar plot: for each name (a colour), a value per group."""
     groups = list(dict.fromkeys(group for of_name in values.values() for group in of_name))
     points = {name: [(groups.index(group), value) for group, value in v.items()] for name, v in values.items()}
     return Panel(title, points, groups)
 
 
-def panels(drawn: Sequence[Panel], columns: int = COLUMNS, width: int = WIDTH) -> str:
-    """All panels in rows of `columns`, as one SVG document; lines of one name have one colour throughout.
+def render_panels(plots: Sequence[Panel], columns: int = COLUMNS, width: int = WIDTH) -> str:
+    """Render panels in rows of `columns` as one SVG document; lines of one name share a colour.
 
     `width` is that of a panel, in pixels.
     """
-    names = list(dict.fromkeys(name for panel in drawn for name in panel.curves))
+    names = list(dict.fromkeys(name for panel in plots for name in panel.curves))
     colour = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
-    rows = [drawn[i : i + columns] for i in range(0, len(drawn), columns)]
+    rows = [plots[i : i + columns] for i in range(0, len(plots), columns)]
     tops = [24]
     for row in rows:
         tops.append(tops[-1] + max(panel.height for panel in row))
-    whole = min(columns, max(len(drawn), 1)) * width
+    whole = min(columns, max(len(plots), 1)) * width
     body = "".join(
         f'<g transform="translate({across * width},{top})">{_panel(panel, colour, width)}</g>'
         for row, top in zip(rows, tops, strict=False)
@@ -60,11 +60,11 @@ def panels(drawn: Sequence[Panel], columns: int = COLUMNS, width: int = WIDTH) -
 
 
 def _legend(names: Sequence[str], colour: Mapping[str, str]) -> str:
-    across, told = 8, ""
+    across, labels = 8, ""
     for name in names:
-        told += f'<text x="{across}" y="15" fill="{colour[name]}">— {escape(name)}</text>'
+        labels += f'<text x="{across}" y="15" fill="{colour[name]}">— {escape(name)}</text>'
         across += 34 + 6 * len(name)
-    return told
+    return labels
 
 
 def _panel(panel: Panel, colour: Mapping[str, str], width: int) -> str:
@@ -112,11 +112,11 @@ def _ends(left: float, right: float, floor: int, width: int) -> str:
 
 
 def _names(groups: Sequence[str], across: Callable[[float], float], floor: int) -> str:
-    told = ""
+    labels = ""
     for i, group in enumerate(groups):
         place = f"translate({across(i) - 24:.1f},{floor + 12}) rotate(12)"
-        told += f'<text transform="{place}" font-size="9">{escape(group)}</text>'
-    return told
+        labels += f'<text transform="{place}" font-size="9">{escape(group)}</text>'
+    return labels
 
 
 def _span(values: Sequence[float]) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Task keys: which rows share the moments of an estimator that normalises by task."""
+"""Task keys: the rows of one key share the moments of an estimator that normalises by task."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,10 +6,10 @@ CAPTION_FAMILIES = ("image captioning", "video captioning")
 
 
 def released(problem_type: str, data_type: str | None = None, family: str | None = None) -> str:
-    """The released scheme, 12 keys: the problem_type as it stands, segmentation alone split by image and video.
+    """The released scheme, 12 keys: the problem_type, with segmentation split by image and video.
 
-    As the released code has it: image QA and video QA share a key, captions share "open-ended", a spelling of its own
-    ("Segmentation", "ocr") is a task of its own, and data_type matters in any case of letters.
+    As in the released code, image QA and video QA share a key, captions share "open-ended", another spelling
+    ("Segmentation", "ocr") is another task, and data_type is case-insensitive.
     """
     kind = (data_type or "").lower()
     if problem_type == "segmentation" and kind in ("image", "video"):
@@ -20,7 +20,7 @@ def released(problem_type: str, data_type: str | None = None, family: str | None
 def fine(problem_type: str, data_type: str | None = None, family: str | None = None) -> str:
     """The finer scheme: every problem_type split by data_type, and captions apart from open-ended questions.
 
-    `family` is the sample's `task` column; captions are told by it, since their problem_type is "open-ended" too.
+    `family` is the sample's `task` column, which distinguishes captions: their problem_type is "open-ended" too.
     """
     name = "caption" if family in CAPTION_FAMILIES else problem_type
     kind = (data_type or "").lower()
@@ -37,9 +37,9 @@ def task_keys(
     *,
     scheme: str = "released",
 ) -> list[str]:
-    """The task key of each row by one of SCHEMES. Raises ValueError for an unknown scheme or columns unlike in length.
+    """The task key of each row by one of SCHEMES. Raises ValueError for an unknown scheme or columns of unequal length.
 
-    The fine scheme cannot tell captions without `families` and then leaves them with the open-ended questions.
+    Without `families` the fine scheme cannot recognise captions, and counts them as open-ended.
     """
     if scheme not in SCHEMES:
         raise ValueError(f"unknown task key scheme '{scheme}'; known: {', '.join(sorted(SCHEMES))}")

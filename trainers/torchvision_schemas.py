@@ -1,7 +1,7 @@
-"""torchvision beside the CPU build of torch, as PyPI hands the two out together.
+"""Lets PyPI's torchvision, built for CUDA, be imported beside a CPU build of torch.
 
-That torchvision was compiled against CUDA, its operators do not load, and merely importing it fails over two of them
-that nothing here uses. Declaring the two, without kernels, lets it be imported; calling them would still fail.
+Its operators do not load there, and the import fails over two of them, which nothing here uses. Declaring the two
+without kernels makes the import succeed; calling them still fails.
 """
 
 from functools import cache
@@ -11,16 +11,16 @@ from typing import Any
 
 @cache
 def declare() -> Any:
-    """Declare `nms` and `qnms` where torch is a CPU build and torchvision is not; must come before its first import."""
+    """Declare `nms` and `qnms` if torch is a CPU build and torchvision is not. Call it before torchvision's import."""
     import torch
 
     try:
-        told = metadata.version("torchvision")
+        version = metadata.version("torchvision")
     except metadata.PackageNotFoundError:
         return None
-    if "+cpu" not in torch.__version__ or "+cpu" in told:
+    if "+cpu" not in torch.__version__ or "+cpu" in version:
         return None
     library = torch.library.Library("torchvision", "DEF")
     for name in ("nms", "qnms"):
         library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    return library  # kept by the cache: what it defines goes when it goes
+    return library  # kept alive by the cache: its definitions end with it

@@ -1,25 +1,25 @@
-"""Images and videos on their way into vLLM: TRL hands over images alone."""
+"""Passes images and videos to vLLM, where TRL passes images alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from corpus.errors import OneThinkerError
-from trainers.encoding import Encoded, Media, metadata_of
+from trainers.encoding import EncodedRow, Media, metadata_of
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A prompt as one row was shown it. `bare_ids` has one placeholder for each medium, which vLLM fills up itself."""
+class EncodedPrompt:
+    """A row's prompt, encoded. `bare_ids` has one placeholder per medium, which vLLM expands itself."""
 
-    encoded: Encoded
+    encoded: EncodedRow
     media: Media
     bare_ids: list[int]
     dropped: str | None = None
 
 
-class WithMedia:
-    """vLLM's LLM, in front of which a row's "image" (see `Shown`) becomes all that the row shows."""
+class LlmWithMedia:
+    """vLLM's LLM, wrapped so that a row's "image", an `EncodedPrompt`, becomes all media of the row."""
 
     def __init__(self, llm: Any) -> None:
         self._llm = llm
@@ -28,11 +28,11 @@ class WithMedia:
         return getattr(self._llm, name)
 
     def generate(self, prompts: Sequence[dict[str, Any]], **kwargs: Any) -> Any:
-        """Generate; raises OneThinkerError where vLLM made other prompt tokens of a row than training will see."""
-        shown: list[Shown | None] = [row.get("multi_modal_data", {}).get("image") for row in prompts]
-        given = [row if one is None else vllm_prompt(one) for row, one in zip(prompts, shown, strict=True)]
+        """Generate. Raises OneThinkerError if vLLM's prompt tokens of a row differ from those of training."""
+        encoded: list[EncodedPrompt | None] = [row.get("multi_modal_data", {}).get("image") for row in prompts]
+        given = [row if one is None else vllm_prompt(one) for row, one in zip(prompts, encoded, strict=True)]
         outputs = self._llm.generate(given, **kwargs)
-        for one, output in zip(shown, outputs, strict=True):
+        for one, output in zip(encoded, outputs, strict=True):
             ids = list(output.prompt_token_ids or ())
             if one is not None and ids != one.encoded.ids:
                 raise OneThinkerError(
@@ -42,17 +42,17 @@ class WithMedia:
         return outputs
 
 
-def vllm_prompt(shown: Shown) -> dict[str, Any]:
-    """A row in vLLM's own words: bare ids, the media, and that no frames are to be sampled any more."""
+def vllm_prompt(prompt: EncodedPrompt) -> dict[str, Any]:
+    """A row as vLLM's prompt: bare ids, the media, and no further frame sampling."""
     media: dict[str, Any] = {}
-    if shown.media.images:
-        media["image"] = list(shown.media.images)
-    if shown.media.clips:
+    if prompt.media.images:
+        media["image"] = list(prompt.media.images)
+    if prompt.media.clips:
         media["video"] = [
             (clip.pixels, metadata_of(clip) | {"do_sample_frames": False, "duration": clip.total / clip.fps})
-            for clip in shown.media.clips
+            for clip in prompt.media.clips
         ]
-    row: dict[str, Any] = {"prompt_token_ids": shown.bare_ids}
+    row: dict[str, Any] = {"prompt_token_ids": prompt.bare_ids}
     if media:
         row |= {"multi_modal_data": media, "mm_processor_kwargs": {"do_sample_frames": False}}
     return row

@@ -25,10 +25,12 @@ def reproduce(
     Example: `onethinker reproduce --out reproduction --seeds 1 --sft-steps 20 --rl-steps 4`
     """
     from onethinker.demo.world import write_world
-    from trainers.experiment.run import Plan
+    from trainers.experiment.run import ExperimentPlan
     from trainers.experiment.run import reproduce as run
 
-    plan = Plan(seeds=seeds, sft_steps=sft_steps, rl_steps=rl_steps, per_family=per_family, processes=processes)
+    plan = ExperimentPlan(
+        seeds=seeds, sft_steps=sft_steps, rl_steps=rl_steps, per_family=per_family, processes=processes
+    )
     run(out, plan, write_world(out / "world", seed=0, per_family=per_family))
     print((out / "results.md").read_text())
     print(f"curves: {out / 'results.svg'}   every run: onethinker sql 'from runs' --corpus {out / 'corpus'}")

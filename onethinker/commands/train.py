@@ -78,10 +78,10 @@ def compare(
     b
         The run to compare it with.
     """
-    from trainers.comparison import compared
+    from trainers.comparison import compare_runs
 
     with Corpus.open(corpus) as opened:
-        comparison = compared(opened, a, b)
+        comparison = compare_runs(opened, a, b)
         show(comparison.settings, format, "Settings that differ")
         show(comparison.metrics, format, f"{a} and {b}: each metric's mean over the last tenth of the steps")
         if plots is not None:

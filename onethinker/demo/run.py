@@ -75,8 +75,8 @@ def run_demo(out: Path, *, teacher: str | None = None, seed: int = 0, per_family
 
             with _timed(seconds, "train"):
                 trained = teach_tiny(corpus, snapshot, out / "model", seed=seed)
-            curves = "".join(f"<p>{sentence}</p>" for sentence in trained.told) + trained.curves
-            print("", *trained.told, f"trained in {seconds['train']:.0f} s", sep="\n")
+            curves = "".join(f"<p>{sentence}</p>" for sentence in trained.summary) + trained.curves
+            print("", *trained.summary, f"trained in {seconds['train']:.0f} s", sep="\n")
         with _timed(seconds, "draw the page"):
             page.write(corpus, snapshot, out / "index.html", seconds=dict(seconds), curves=curves)
     print(

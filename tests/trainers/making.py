@@ -1,4 +1,4 @@
-"""A small corpus to train on, and a tiny model; and `python -m tests.trainers.making CONFIG.json` trains as told."""
+"""A small corpus to train on, and a tiny model; and `python -m tests.trainers.making CONFIG.json` runs a training."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from corpus.ingest import ingest
 from corpus.response import wrap
 from corpus.snapshots import Snapshot
 from onethinker.demo.world import write_world
-from trainers.config import built
+from trainers.config import parse_config
 from trainers.experiment.tiny_model import write_tiny
 from trainers.rl.config import RlConfig
 from trainers.sft.config import SftConfig
@@ -40,7 +40,7 @@ class Training:
 
     def sft(self, **settings: Any) -> SftConfig:
         """An SFT config with these settings."""
-        return built(self.told(**{"workers": 0} | settings), SftConfig, "test")
+        return parse_config(self.values(**{"workers": 0} | settings), SftConfig, "test")
 
     def rl(self, **settings: Any) -> RlConfig:
         """An RL config with these settings."""
@@ -49,14 +49,14 @@ class Training:
             "engine": "transformers", "reward_workers": 1, "learning_rate": 1e-3, "online_filter": None,
             "max_prompt": 2048,
         }  # fmt: skip
-        return built(self.told(**quick | settings), RlConfig, "test")
+        return parse_config(self.values(**quick | settings), RlConfig, "test")
 
-    def told(self, **settings: Any) -> dict[str, Any]:
+    def values(self, **settings: Any) -> dict[str, Any]:
         """The settings as a config file would hold them; `model` may hold some of the model's."""
         model = {"name": str(self.model), "dtype": "float32", "gradient_checkpointing": False}
         base = {"snapshot": "gold", "output": self.root / "out", "media": MEDIA, "save_steps": 1000}
-        told = base | settings | {"model": model | settings.get("model", {})}
-        return told | {"output": str(told["output"])}
+        values = base | settings | {"model": model | settings.get("model", {})}
+        return values | {"output": str(values["output"])}
 
 
 def make(root: Path, per_family: int = 2) -> Training:
@@ -77,8 +77,8 @@ def make(root: Path, per_family: int = 2) -> Training:
             tx.append("verdicts", [full | {"trace_id": trace["trace_id"]} for trace in traces])
         picks = corpus.sql("select sample_id, trace_id from traces order by trace_id").to_arrow_table()
         snapshot = corpus.snapshots.freeze("gold", picks, profile="strict", recipe="steps: []\n", run=run)
-    said = pa.Table.from_batches(snapshot.batches(["prompt", "response"]))
-    texts = said["prompt"].to_pylist() + said["response"].to_pylist()
+    rows = pa.Table.from_batches(snapshot.batches(["prompt", "response"]))
+    texts = rows["prompt"].to_pylist() + rows["response"].to_pylist()
     return Training(root, corpus, snapshot, write_tiny(root / "tiny", texts, seed=0))
 
 
@@ -89,22 +89,22 @@ def again(root: Path) -> Training:
 
 
 def main(path: str) -> None:
-    """Train as a JSON file says: {"root", "method", "settings", "ranks", "resume", "canned"}."""
-    told = json.loads(Path(path).read_text())
-    assert int(os.environ.get("WORLD_SIZE", "1")) == told["ranks"], "not as many ranks as the test asked for"
-    training = again(Path(told["root"]))
-    config = getattr(training, told["method"])(**told["settings"])
-    if told["method"] == "sft":
+    """Run the training that a JSON file describes: {"root", "method", "settings", "ranks", "resume", "canned"}."""
+    job = json.loads(Path(path).read_text())
+    assert int(os.environ.get("WORLD_SIZE", "1")) == job["ranks"], "another number of ranks than the test started"
+    training = again(Path(job["root"]))
+    config = getattr(training, job["method"])(**job["settings"])
+    if job["method"] == "sft":
         from trainers.sft.train import train
 
-        train(training.corpus, config, resume=told.get("resume"))
+        train(training.corpus, config, resume=job.get("resume"))
         return
     from trainers.rl.train import train as train_rl
     from trainers.rl.trainer import GroupTrainer
 
-    if told.get("canned"):
+    if job.get("canned"):
         GroupTrainer._generate_single_turn = canned  # type: ignore[method-assign]
-    train_rl(training.corpus, config, resume=told.get("resume"))
+    train_rl(training.corpus, config, resume=job.get("resume"))
 
 
 def canned(self: Any, prompt_ids: Any, images: Any, fields: Any, *rest: Any, **more: Any) -> Any:

@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 
 from corpus.errors import OneThinkerError
-from trainers.advantages import named
+from trainers.advantages import create_estimator
 from trainers.advantages.checkpoint import FILE, load, save
 
 MOMENTS = {"math": {"m1": 0.5, "m2": 0.375}}
 
 
 def test_moments_and_reserves_are_restored(tmp_path: Path) -> None:
-    estimator = named("ema_grpo")
+    estimator = create_estimator("ema_grpo")
     estimator.load_state_dict(MOMENTS)
     save(tmp_path / "checkpoint-1", estimator, [{"math": 3}, {"": 1}])
     assert json.loads((tmp_path / "checkpoint-1" / FILE).read_text())["version"] == 1
-    restored = named("ema_grpo")
+    restored = create_estimator("ema_grpo")
     assert load(tmp_path / "checkpoint-1", restored) == [{"math": 3}, {"": 1}]
     assert restored.state_dict() == MOMENTS
 
@@ -32,7 +32,7 @@ def test_moments_and_reserves_are_restored(tmp_path: Path) -> None:
 )
 def test_files_without_a_version_still_load(tmp_path: Path, content: dict[str, object], reserves: list[object]) -> None:
     (tmp_path / FILE).write_text(json.dumps(content))
-    estimator = named("ema_grpo")
+    estimator = create_estimator("ema_grpo")
     assert load(tmp_path, estimator) == reserves
     assert estimator.state_dict() == MOMENTS
 
@@ -48,7 +48,7 @@ def test_files_without_a_version_still_load(tmp_path: Path, content: dict[str, o
 def test_a_file_that_does_not_fit_is_refused(tmp_path: Path, content: object, message: str) -> None:
     if content is not None:
         (tmp_path / FILE).write_text(json.dumps(content))
-    estimator = named("ema_grpo")
+    estimator = create_estimator("ema_grpo")
     estimator.load_state_dict(MOMENTS)
     with pytest.raises(OneThinkerError, match=message):
         load(tmp_path, estimator)

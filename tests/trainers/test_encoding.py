@@ -11,16 +11,16 @@ from PIL import Image
 pytest.importorskip("trl", reason="the training stack is not installed")
 
 from tests.trainers.making import MEDIA, Training
-from trainers.batching import Collator, padded
-from trainers.config import built
-from trainers.encoding import Encoded, Encoder, MediaLimits, RowDropped
+from trainers.batching import Collator, pad_rows
+from trainers.config import parse_config
+from trainers.encoding import EncodedRow, Encoder, MediaLimits, RowDropped
 from trainers.frames import read_clip
 from trainers.models import load_processor
 
 
 @pytest.fixture(scope="module")
 def encoder(training: Training) -> Encoder:
-    return Encoder(load_processor(training.sft().model), built(MEDIA, MediaLimits, "test"), 2048)
+    return Encoder(load_processor(training.sft().model), parse_config(MEDIA, MediaLimits, "test"), 2048)
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +87,8 @@ def test_a_lone_frame_comes_twice(tmp_path: Path) -> None:
 
 
 def test_a_row_too_long_is_dropped_and_never_cut(training: Training, rows: Any) -> None:
-    short = Encoder(load_processor(training.sft().model), built(MEDIA, MediaLimits, "test"), 60)
-    with pytest.raises(RowDropped, match=r"too_long: a prompt of .* tokens, the most is 60"):
+    short = Encoder(load_processor(training.sft().model), parse_config(MEDIA, MediaLimits, "test"), 60)
+    with pytest.raises(RowDropped, match=r"too_long: a prompt of .* tokens, the limit is 60"):
         short.whole(of(rows, "tracking"))
 
 
@@ -126,14 +126,14 @@ def test_a_batch_is_encoded_as_its_rows_would_be_one_by_one(
     assert calls == [len(batch)], "one call for all of them"
     for row, one in zip(batch, together, strict=True):
         alone = encoder.whole(row)
-        assert isinstance(one, Encoded)
+        assert isinstance(one, EncodedRow)
         assert (one.ids, one.labels, one.kinds) == (alone.ids, alone.labels, alone.kinds)
         assert one.pixels.keys() == alone.pixels.keys()
         assert all((one.pixels[name] == value).all() for name, value in alone.pixels.items())
     assert [len(encoder.whole(row).pixels.get("image_grid_thw", ())) for row in (bare, both)] == [0, 2]
     collated, joined = (
         Collator(encoder)(batch),
-        padded([encoder.whole(row) for row in batch], encoder.tokenizer.pad_token_id),
+        pad_rows([encoder.whole(row) for row in batch], encoder.tokenizer.pad_token_id),
     )
     assert all((collated.pop(name) == value).all() for name, value in joined.items())
     assert collated == {"dropped": []}
@@ -172,7 +172,7 @@ def test_a_bad_row_leaves_its_neighbours_as_they_were(
         assert why.reason == reason
         for row, one in zip(good, made, strict=True):
             alone = encoder.whole(row)
-            assert isinstance(one, Encoded)
+            assert isinstance(one, EncodedRow)
             assert one.ids == alone.ids
             assert (one.pixels["pixel_values"] == alone.pixels["pixel_values"]).all()
 

@@ -47,7 +47,7 @@ class Engine:
 
     def ran(self, *command: str, **env: str) -> "subprocess.CompletedProcess[str]":
         home = str(self.root / "home")
-        told = {
+        variables = {
             **os.environ, "PYTHONPATH": str(ON_CPU), "RECORDED": str(self.root / "calls.jsonl"), "OMP_NUM_THREADS": "1",
             "HF_HOME": home, "HF_HUB_OFFLINE": "1", "USE_HF": "1", "MODELSCOPE_CACHE": home, "CUDA_VISIBLE_DEVICES": "",
             "FORCE_QWENVL_VIDEO_READER": "decord", "FPS_MAX_FRAMES": "4",
@@ -56,7 +56,7 @@ class Engine:
         script = Path(ENGINES or "") / self.name / "bin" / command[0]
         return subprocess.run(
             [str(script), *command[1:]],
-            env=told | env,
+            env=variables | env,
             cwd=self.root / "data",
             capture_output=True,
             text=True,
@@ -83,12 +83,12 @@ def check(engine: Engine, checkpoint: Path, steps: int) -> list[float]:
     estimates, rewarded = engine.calls("advantages"), engine.calls("reward")
     assert len(estimates) == steps
     own = EmaGrpo()
-    for told in estimates:
-        assert own.advantages(told["rewards"], told["groups"], told["tasks"]).tolist() == pytest.approx(told["values"])
-        assert own.state_dict() == told["state"], "moments did not go on from the step before"
-        assert set(Counter(told["groups"]).values()) == {GENERATIONS}
-        assert len(set(zip(told["groups"], told["tasks"], strict=True))) == len(set(told["groups"]))
-        assert len(set(told["tasks"])) > 1
+    for call in estimates:
+        assert own.advantages(call["rewards"], call["groups"], call["tasks"]).tolist() == pytest.approx(call["values"])
+        assert own.state_dict() == call["state"], "moments do not continue from the step before"
+        assert set(Counter(call["groups"]).values()) == {GENERATIONS}
+        assert len(set(zip(call["groups"], call["tasks"], strict=True))) == len(set(call["groups"]))
+        assert len(set(call["tasks"])) > 1
     assert json.loads((checkpoint / "advantages.json").read_bytes())["state"] == own.state_dict()
     assert {call["row"]["data_type"] for call in rewarded} == {"image", "video"}
     responses, rows = [call["response"] for call in rewarded], [call["row"] for call in rewarded]
@@ -100,9 +100,9 @@ def check(engine: Engine, checkpoint: Path, steps: int) -> list[float]:
         options=columns["options"], truth_sources=columns["truth"], workers=1,
     )["reward"].to_pylist()  # fmt: skip
     assert [call["reward"] for call in rewarded] == pytest.approx(here)
-    learnt = [reward for told in estimates for reward in told["rewards"]]
+    learnt = [reward for call in estimates for reward in call["rewards"]]
     assert sorted(learnt) == pytest.approx(sorted(here), abs=1e-6), "learnt from other rewards than were given"
-    values = [value for told in estimates for value in told["values"]]
+    values = [value for call in estimates for value in call["values"]]
     assert any(values), "no reward differed within a group: nothing was shown"
     return values
 
@@ -162,8 +162,8 @@ def test_verl_trains_with_our_reward_and_advantages(engine: Engine, taught: Path
     steps = "trainer.total_training_steps={}", "actor_rollout_ref.actor.ppo_mini_batch_size={}"
     said = engine.run(*command, steps[0].format(2), steps[1].format(4), **env)
     check(engine, out / "global_step_2", steps=2)
-    told = [max(call["values"]) for call in engine.calls("advantages")]
-    assert logged(said, "critic/advantages/max") == pytest.approx(told, abs=1e-6), (
+    highest = [max(call["values"]) for call in engine.calls("advantages")]
+    assert logged(said, "critic/advantages/max") == pytest.approx(highest, abs=1e-6), (
         "verl used other advantages than ours"
     )
     # Mini batches of three prompts do not divide four: verl fills the 16 rows up to 24 with its own of 128 tokens.

@@ -10,7 +10,7 @@ pytest.importorskip("trl", reason="the training stack is not installed")
 from corpus import Corpus
 from corpus.errors import OneThinkerError
 from onethinker.demo.world import write_world
-from trainers.experiment.run import FEWER, WHOLE, Plan, _begun, reproduce
+from trainers.experiment.run import FEWER, WHOLE, ExperimentPlan, _record_plan, reproduce
 
 
 def outcome(model: str, reward: float) -> str:
@@ -20,7 +20,7 @@ def outcome(model: str, reward: float) -> str:
 
 def test_what_was_done_is_not_done_again(tmp_path: Path) -> None:
     """Every training's outcome is there, so that nothing is trained: tables and plots are made of what is found."""
-    plan = Plan(seeds=2, per_family=1, processes=1, estimators=("grpo", "ema_grpo"))
+    plan = ExperimentPlan(seeds=2, per_family=1, processes=1, estimators=("grpo", "ema_grpo"))
     out = tmp_path / "out"
     (out / "outcomes").mkdir(parents=True)
     for seed in range(2):
@@ -39,7 +39,7 @@ def test_what_was_done_is_not_done_again(tmp_path: Path) -> None:
 
 
 def test_another_plan_wants_another_folder(tmp_path: Path) -> None:
-    _begun(tmp_path, Plan())
-    _begun(tmp_path, Plan(seeds=9, processes=1))
+    _record_plan(tmp_path, ExperimentPlan())
+    _record_plan(tmp_path, ExperimentPlan(seeds=9, processes=1))
     with pytest.raises(OneThinkerError, match=r"with another rl_steps, temperature; choose another folder"):
-        _begun(tmp_path, Plan(rl_steps=2, temperature=0.5))
+        _record_plan(tmp_path, ExperimentPlan(rl_steps=2, temperature=0.5))

@@ -35,7 +35,7 @@ ROWS = [
 
 
 @pytest.fixture(autouse=True)
-def fresh() -> None:
+def write_fresh_model() -> None:
     bridge.estimator.cache_clear()
 
 
@@ -57,7 +57,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch, name: str) -> Any:
 
 
 def test_rewards_are_the_verifiers() -> None:
-    found = bridge.scored([wrap("so", "B"), wrap("so", '{"time": [1.0, 2.0]}')], ROWS)
+    found = bridge.score_rows([wrap("so", "B"), wrap("so", '{"time": [1.0, 2.0]}')], ROWS)
     assert [one["accuracy"] for one in found] == pytest.approx([1.0, 0.5])
     assert bridge.task_of(ROWS[1]) == "temporal grounding"
 
@@ -121,14 +121,14 @@ def verl(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def trainer_of(plugin: Any, folder: Path, found: int = 0, mode: str = "auto") -> Any:
-    told = SimpleNamespace(
+    settings = SimpleNamespace(
         v1=SimpleNamespace(trainer_mode="onethinker"),
         default_local_dir=str(folder),
         resume_mode=mode,
         resume_from_path=str(folder / f"global_step_{found}"),
         found=found,
     )
-    return plugin.OneThinkerTrainer(SimpleNamespace(trainer=told))
+    return plugin.OneThinkerTrainer(SimpleNamespace(trainer=settings))
 
 
 def test_verl_gets_advantages_by_task(verl: Any, tmp_path: Path) -> None:
@@ -139,8 +139,8 @@ def test_verl_gets_advantages_by_task(verl: Any, tmp_path: Path) -> None:
     assert values[2, 1] == 0, "what the response mask leaves out has no advantage"
     assert metrics["onethinker/multiple choice/m1"] == 0.5, "a row that fills up a batch entered a moment"
     assert metrics["onethinker/temporal grounding/m1"] == pytest.approx(0.6)
-    told = verl.compute_score("world", wrap("so", "B"), orjson.dumps(ROWS[0]).decode())
-    assert (told["score"], told["acc"]) == (1.0, 1.0)
+    scores = verl.compute_score("world", wrap("so", "B"), orjson.dumps(ROWS[0]).decode())
+    assert (scores["score"], scores["acc"]) == (1.0, 1.0)
 
 
 def test_verl_takes_the_trainer_for_its_synchronous_one(verl: Any, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_verl_takes_the_trainer_for_its_synchronous_one(verl: Any, tmp_path: Pat
 
 def test_verl_sessions_of_several_outputs_are_refused(verl: Any, tmp_path: Path) -> None:
     batch = SimpleNamespace(**vars(BATCH) | {"keys": ["a_0_0", "a_0_1", "b_0_0", "b_1_0", "pad_0_0"]})
-    with pytest.raises(OneThinkerError, match="a_0_1: an agent loop of several outputs a session"):
+    with pytest.raises(OneThinkerError, match="a_0_1: several outputs per agent-loop session"):
         trainer_of(verl, tmp_path)._compute_advantage(batch, {})
 
 
@@ -182,7 +182,7 @@ def test_a_checkpoint_without_the_estimators_moments_is_refused(
 
 def test_gdpo_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONETHINKER_ESTIMATOR", "gdpo")
-    with pytest.raises(OneThinkerError, match="wants a reward's parts"):
+    with pytest.raises(OneThinkerError, match="needs a reward's components"):
         bridge.estimator()
 
 
@@ -234,12 +234,15 @@ def test_ms_swift_gets_advantages_by_task(swift: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"), [("kl_in_reward", "know rewards only"), ("dynamic_num_samples", "count each of them as a try")]
+    ("setting", "message"),
+    [("kl_in_reward", "see rewards only"), ("dynamic_num_samples", "count each row as a response")],
 )
-def test_ms_swift_is_told_what_the_advantages_leave_out(swift: Any, tmp_path: Path, setting: str, told: str) -> None:
+def test_ms_swift_settings_that_the_advantages_ignore_are_refused(
+    swift: Any, tmp_path: Path, setting: str, message: str
+) -> None:
     trainer = swift(tmp_path)
     setattr(trainer, setting, True)
-    with pytest.raises(OneThinkerError, match=told):
+    with pytest.raises(OneThinkerError, match=message):
         trainer._compute_advantages(samples(), torch.ones(4, 1), [])
 
 

@@ -9,7 +9,7 @@ import yaml
 pytest.importorskip("trl", reason="the training stack is not installed")
 
 from onethinker.cli import main
-from tests.trainers.conftest import PINNED
+from tests.trainers.conftest import SFT
 from tests.trainers.making import Training
 from trainers.encoding import MediaLimits
 from trainers.estimate import estimate, media_tokens
@@ -17,18 +17,18 @@ from trainers.models import Lora, ModelSettings
 from trainers.sft.train import train
 
 
-def written(training: Training, name: str, told: dict[str, Any]) -> str:
+def written(training: Training, name: str, settings: dict[str, Any]) -> str:
     path = training.root / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(training.told(**told)))
+    path.write_text(yaml.safe_dump(training.values(**settings)))
     return str(path)
 
 
 @pytest.mark.parametrize("method", ["sft", "rl"])
-def test_a_dry_run_tells_everything_and_trains_nothing(
+def test_a_dry_run_describes_everything_and_trains_nothing(
     training: Training, method: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told: dict[str, Any] = {"output": training.root / "never", "model": {"dtype": "float32"}, "gpus": 2}
-    path = written(training, f"dry-{method}", told)
+    settings: dict[str, Any] = {"output": training.root / "never", "model": {"dtype": "float32"}, "gpus": 2}
+    path = written(training, f"dry-{method}", settings)
     assert main(["train", method, path, "--dry-run", "--corpus", str(training.corpus.root)]) == 0
     said = capsys.readouterr().out
     assert "gold@1: 20 rows" in said
@@ -49,14 +49,14 @@ def test_an_unknown_setting_exits_with_2(training: Training, capsys: pytest.Capt
 
 
 def test_two_runs_side_by_side(training: Training, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name, rate in (("slow", 1e-4), ("fast", 8e-3)):
-        told = PINNED | {"max_steps": 4, "learning_rate": rate}
-        train(training.corpus, training.sft(output=training.root / name, **told))
+    for name, rate in (("slow", 1e-5), ("fast", 3e-3)):
+        settings = SFT | {"max_steps": 4, "learning_rate": rate}
+        train(training.corpus, training.sft(output=training.root / name, **settings))
     svg = tmp_path / "curves.svg"
     arguments = ["train", "compare", "slow", "fast", "--plots", str(svg), "--format", "csv"]
     assert main([*arguments, "--corpus", str(training.corpus.root)]) == 0
     said = capsys.readouterr().out
-    assert "config.learning_rate,0.0001,0.008" in said
+    assert "config.learning_rate,1e-05,0.003" in said
     settled = next(line for line in said.splitlines() if line.startswith("loss,")).split(",")
     assert float(settled[2]) < float(settled[1])
     assert svg.read_text().count("<polyline") >= 4
@@ -79,11 +79,11 @@ def test_memory_follows_what_is_learnt_and_how_it_is_spread(training: Training) 
 
 def test_tokens_of_media_are_guessed_within_a_quarter(training: Training) -> None:
     from tests.trainers.making import MEDIA
-    from trainers.config import built
+    from trainers.config import parse_config
     from trainers.encoding import Encoder
     from trainers.models import load_processor
 
-    limits = built(MEDIA, MediaLimits, "test")
+    limits = parse_config(MEDIA, MediaLimits, "test")
     encoder = Encoder(load_processor(training.sft().model), limits)
     media = {r["trace_id"]: r["media"] for b in training.snapshot.batches() for r in b.to_pylist()}
     for row in training.snapshot.stream().decode(False):

@@ -1,11 +1,11 @@
-"""Configs: what ships loads, and every mistake is told with the word that was meant."""
+"""Configs: what ships loads, and every mistake is reported with the nearest valid word."""
 
 from pathlib import Path
 
 import pytest
 
 from corpus.errors import UsageError
-from trainers.config import load, plain
+from trainers.config import load, to_dict
 from trainers.rl.config import RlConfig
 from trainers.sft.config import SftConfig
 
@@ -41,9 +41,9 @@ def test_what_ships_loads_by_its_bare_name_and_divides(name: str) -> None:
 )
 def test_mistakes_in_an_sft_config(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "c.yaml").write_text(text)
-    with pytest.raises(UsageError, match=said) as told:
+    with pytest.raises(UsageError, match=said) as error:
         load(tmp_path / "c.yaml", SftConfig)
-    assert "c.yaml" in str(told.value)
+    assert "c.yaml" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ def test_a_number_in_scientific_form_is_a_number(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("snapshot: a\noutput: b\nlearning_rate: 1e-5")  # YAML 1.1 reads text here
     config = load(tmp_path / "c.yaml", SftConfig)
     assert config.learning_rate == 1e-5
-    assert plain(config)["media"]["video_max_frames"] == 128
+    assert to_dict(config)["media"]["video_max_frames"] == 128

@@ -10,7 +10,7 @@ from corpus.errors import OneThinkerError
 from trainers.advantages.base import Estimator
 
 FILE = "advantages.json"
-VERSION = 1  # raise it when the fields change; a file without a version is version 1's predecessor and reads alike
+VERSION = 1  # raise it when the fields change; a file without a version has the same fields
 
 
 def save(folder: str | Path, estimator: Estimator, reserves: Sequence[dict[str, int]] = ()) -> None:

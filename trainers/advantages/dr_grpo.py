@@ -1,11 +1,11 @@
-"""Dr.GRPO: each group's rewards, centred and nothing more."""
+"""Dr.GRPO: each group's rewards, centred but not scaled."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import ClassVar
 
 from trainers.advantages.base import Estimator, Rows
-from trainers.advantages.pools import Floats, pooled
+from trainers.advantages.pools import Floats, pool
 
 
 @dataclass(frozen=True)
@@ -18,4 +18,4 @@ class DrGrpo(Estimator):
     name: ClassVar[str] = "dr_grpo"
 
     def _estimate(self, rows: Rows, update: bool) -> tuple[Floats, tuple[tuple[str, Hashable], ...]]:
-        return pooled(rows.rewards, rows.group).deviation(), ()
+        return pool(rows.rewards, rows.group).deviation(), ()

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from trainers.advantages.base import Estimator, Labels, Rows, State, floats, read
-from trainers.advantages.pools import Floats, pooled
+from trainers.advantages.base import Estimator, Labels, Rows, State, read, to_float64
+from trainers.advantages.pools import Floats, pool
 
 Guard = Literal["group_std", "clip"]
 Precision = Literal["float32", "float64"]
@@ -42,7 +42,7 @@ class EmaGrpo(Estimator):
     _moments: dict[str, tuple[float, float]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse settings under which the estimate is undefined."""
+        """Raise ValueError for settings that leave the estimate undefined."""
         if not 0 <= self.decay < 1:
             raise ValueError(f"decay must be at least 0 and below 1, not {self.decay}")
         if not self.min_std > 0:
@@ -57,8 +57,8 @@ class EmaGrpo(Estimator):
             raise ValueError(f"guard_abs_max must be above 0, not {self.guard_abs_max}")
 
     def observe(self, rewards: Any, tasks: Labels | None = None) -> None:
-        """Take a batch into the moments without asking for advantages."""
-        array = self._rewards(floats(rewards))
+        """Update the moments from a batch without computing advantages."""
+        array = self._rewards(to_float64(rewards))
         rows = read(array, range(len(array)), tasks)
         if (usable := rows.usable()).any():
             self._moments.update(self._after(rows.where(usable)))
@@ -71,7 +71,7 @@ class EmaGrpo(Estimator):
         """Replace the moments by those of a checkpoint; further fields beside m1 and m2 are ignored.
 
         Raises ValueError, and leaves the moments as they were, when a task lacks one or holds one that is not finite:
-        the released code's state goes NaN for ever after one NaN reward, and training on it would be training on NaN.
+        the released code's state stays NaN after one NaN reward, and so would every later advantage.
         """
         loaded = {}
         for task, moments in state.items():
@@ -86,13 +86,13 @@ class EmaGrpo(Estimator):
         self._moments.update(loaded)
 
     def std(self, task: str) -> float:
-        """σ of a task as it stands now; min_std where the task was never seen."""
+        """The current σ of a task; min_std for a task without moments."""
         m1, m2 = self._moments.get(task, (0.0, 0.0))
         return math.sqrt(max(m2 - m1 * m1, self.min_std**2))
 
     def _after(self, rows: Rows) -> dict[str, tuple[float, float]]:
-        """The moments of the batch's tasks once the batch is counted."""
-        pools = pooled(rows.rewards, rows.task)
+        """The moments of the batch's tasks, updated by the batch."""
+        pools = pool(rows.rewards, rows.task)
         labels = [str(rows.tasks[code]) for code in rows.task[pools.codes]]
         means = pools.mean.astype(self.precision).tolist(), pools.mean_square().astype(self.precision).tolist()
         batch = zip(*means, strict=True)
@@ -110,12 +110,12 @@ class EmaGrpo(Estimator):
         after = self._after(rows)
         if update:
             self._moments.update(after)
-        # A task that was never seen scales by its own batch, which is what its first update would have given.
+        # A new task is scaled by its own batch, as its first update would be.
         moments = self._moments if update else after | self._moments
         variance = np.array([m2 - m1 * m1 for m1, m2 in (moments.get(str(t), (0.0, 0.0)) for t in rows.tasks)])
         sigma = np.sqrt(np.maximum(variance, self.min_std**2))[rows.task]
-        groups = pooled(rows.rewards, rows.group)
-        # Without centring too, a lone row has nothing to be compared with.
+        groups = pool(rows.rewards, rows.group)
+        # Even without centring, a group of one has nothing to compare with.
         raw = np.where(groups.per_row(groups.count) > 1, rows.rewards, 0.0)
         numerator = groups.deviation() if self.centre else raw
         scaled: Floats = numerator / (sigma + self.eps)
@@ -126,14 +126,14 @@ class EmaGrpo(Estimator):
         caught = np.unique(part[over])
         hit = np.isin(part, caught)
         if self.guard == "clip":
-            scaled[hit] = self._clipped(scaled[hit])
+            scaled[hit] = self._clip(scaled[hit])
         else:
-            parts = pooled(rows.rewards[hit], part[hit])
+            parts = pool(rows.rewards[hit], part[hit])
             spread = ~parts.per_row(parts.constant)
             own_std = np.where(spread, parts.per_row(parts.std(unbiased=False)), 1.0)
-            scaled[hit] = np.where(spread, numerator[hit] / (own_std + self.eps), self._clipped(scaled[hit]))
+            scaled[hit] = np.where(spread, numerator[hit] / (own_std + self.eps), self._clip(scaled[hit]))
         names = [(str(rows.tasks[p // len(rows.groups)]), rows.groups[p % len(rows.groups)]) for p in caught]
         return scaled, tuple(sorted(names, key=repr))
 
-    def _clipped(self, scaled: Floats) -> Floats:
+    def _clip(self, scaled: Floats) -> Floats:
         return np.clip(scaled, -self.guard_abs_max, self.guard_abs_max)

@@ -1,4 +1,4 @@
-"""G²RPO: ranks turned into normal quantiles, first within a group, then within a task."""
+"""G²RPO: ranks mapped to normal quantiles, first within a group, then within a task."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from trainers.advantages.base import Estimator, Rows
-from trainers.advantages.pools import Codes, Floats, pooled
+from trainers.advantages.pools import Codes, Floats, pool
 
-TIE_DIGITS = 12  # first-stage scores that differ by less are one score: sums of the same quantiles round differently
+TIE_DIGITS = 12  # first-stage scores are rounded to this: sums of the same quantiles differ in their last digits
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,18 @@ class G2rpo(Estimator):
     name: ClassVar[str] = "g2rpo"
 
     def _estimate(self, rows: Rows, update: bool) -> tuple[Floats, tuple[tuple[str, Hashable], ...]]:
-        groups = pooled(rows.rewards, rows.group)
-        telling = ~groups.per_row(groups.constant)
+        groups = pool(rows.rewards, rows.group)
+        varied = ~groups.per_row(groups.constant)
         result = np.zeros(len(rows.rewards))
-        if telling.any():
-            within = normal_scores(rows.rewards[telling], rows.group[telling])
-            result[telling] = normal_scores(np.round(within, TIE_DIGITS), rows.task[telling])
+        if varied.any():
+            within = normal_scores(rows.rewards[varied], rows.group[varied])
+            result[varied] = normal_scores(np.round(within, TIE_DIGITS), rows.task[varied])
         return result, ()
 
 
 def normal_scores(values: Floats, codes: Codes) -> Floats:
     """Each value's normal quantile by its rank among those of the same code; ties share their mean quantile."""
-    pools = pooled(values, codes)
+    pools = pool(values, codes)
     rank = np.arange(len(values)) - pools.first[pools.place]
     size = pools.count[pools.place]
     quantile = np.empty(len(values))

@@ -1,4 +1,4 @@
-"""GDPO: each reward component normalised in its group, then added up, then scaled over the batch."""
+"""GDPO: each reward component normalised in its group, then summed, then scaled over the batch."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from trainers.advantages.base import Estimator, Rows, floats
-from trainers.advantages.grpo import group_normalised
-from trainers.advantages.pools import Floats, pooled
+from trainers.advantages.base import Estimator, Rows, to_float64
+from trainers.advantages.grpo import normalise_within_groups
+from trainers.advantages.pools import Floats, pool
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,10 @@ class Gdpo(Estimator):
 
     arXiv 2601.05242, equations 4 (components), 5 and 7 (sum, weighted) and 6 (batch). Both stds are unbiased and eps is
     1e-4, as in the authors' TRL trainer (NVlabs/GDPO); their verl trainer whitens over tokens instead, which weighs
-    long responses more. `rewards` is {component: one number a row} or an array of shape (rows, components).
+    long responses more. `rewards` is {component: one number per row} or an array of shape (rows, components).
 
-    A row with any component that is not finite is left out whole. Give 0 for a component that a task has not got: it
-    is constant in the group and adds nothing.
+    A row with a component that is not finite is excluded. Give 0 for a component that a task does not have: it is
+    constant in the group and adds nothing.
     """
 
     name: ClassVar[str] = "gdpo"
@@ -28,15 +28,15 @@ class Gdpo(Estimator):
     eps: float = 1e-4
 
     def __post_init__(self) -> None:
-        """Refuse an eps below zero."""
+        """Raise ValueError for an eps below zero."""
         if not self.eps >= 0:
             raise ValueError(f"eps must be 0 or more, not {self.eps}")
 
     def _rewards(self, rewards: Any) -> Floats:
-        """Components as columns, already in the order of the weights and with the unweighted ones gone."""
+        """Components as columns, in the order of the weights."""
         if isinstance(rewards, Mapping):
-            return self._named(rewards)
-        array = floats(rewards)
+            return self._columns_by_name(rewards)
+        array = to_float64(rewards)
         if array.ndim == 1:
             array = array[:, None]
         if array.ndim != 2 or array.shape[1] == 0:
@@ -47,17 +47,17 @@ class Gdpo(Estimator):
             raise ValueError(f"gdpo has {len(self.weights)} weights for {array.shape[1]} components")
         return array
 
-    def _named(self, rewards: Mapping[str, Any]) -> Floats:
+    def _columns_by_name(self, rewards: Mapping[str, Any]) -> Floats:
         if not rewards:
             raise ValueError("gdpo needs at least one reward component")
         if isinstance(self.weights, Mapping) and set(self.weights) != set(rewards):
             raise ValueError(f"gdpo has weights for {sorted(self.weights)}, rewards have {sorted(rewards)}")
         if isinstance(self.weights, Sequence):
             raise ValueError("gdpo has weights by position, so rewards must be an array; name the weights instead")
-        columns = [floats(rewards[name]) for name in self._order(rewards)]
+        columns = [to_float64(rewards[name]) for name in self._order(rewards)]
         if len({column.shape for column in columns}) > 1:
-            lengths = ", ".join(f"{name} {floats(rewards[name]).shape}" for name in self._order(rewards))
-            raise ValueError(f"gdpo's components must have one number a row each: {lengths}")
+            lengths = ", ".join(f"{name} {to_float64(rewards[name]).shape}" for name in self._order(rewards))
+            raise ValueError(f"gdpo's components must have one number per row each: {lengths}")
         return np.stack(columns, axis=1)
 
     def _order(self, rewards: Mapping[str, Any]) -> list[str]:
@@ -69,9 +69,9 @@ class Gdpo(Estimator):
         weights = [1.0] * columns if given is None else [float(weight) for weight in given]
         total = np.zeros(len(rows.rewards))
         for column, weight in enumerate(weights):
-            total += weight * group_normalised(rows.rewards[:, column], rows, self.eps)
+            total += weight * normalise_within_groups(rows.rewards[:, column], rows, self.eps)
         # Every group's sum is centred, so the batch mean that equation 6 subtracts is 0 up to rounding; leaving it out
         # keeps constant groups at exactly 0.
-        batch = pooled(total**2, np.zeros(len(total), dtype=np.intp))
+        batch = pool(total**2, np.zeros(len(total), dtype=np.intp))
         std = float(np.sqrt(batch.mean[0] * len(total) / max(len(total) - 1, 1)))
         return (total / (std + self.eps) if std > 0 else total), ()

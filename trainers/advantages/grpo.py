@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from trainers.advantages.base import Estimator, Rows
-from trainers.advantages.pools import Floats, pooled
+from trainers.advantages.pools import Floats, pool
 
 
 @dataclass(frozen=True)
@@ -19,18 +19,18 @@ class Grpo(Estimator):
     eps: float = 1e-6
 
     def __post_init__(self) -> None:
-        """Refuse an eps below zero."""
+        """Raise ValueError for an eps below zero."""
         if not self.eps >= 0:
             raise ValueError(f"eps must be 0 or more, not {self.eps}")
 
     def _estimate(self, rows: Rows, update: bool) -> tuple[Floats, tuple[tuple[str, Hashable], ...]]:
-        return group_normalised(rows.rewards, rows, self.eps), ()
+        return normalise_within_groups(rows.rewards, rows, self.eps), ()
 
 
-def group_normalised(rewards: Floats, rows: Rows, eps: float) -> Floats:
+def normalise_within_groups(rewards: Floats, rows: Rows, eps: float) -> Floats:
     """(R − mean) / (unbiased std + eps) within each group; exactly 0 in a constant group."""
-    groups = pooled(rewards, rows.group)
+    groups = pool(rewards, rows.group)
     std = groups.std(unbiased=True)
-    std[groups.constant] = 1.0  # the deviations are 0; without this eps = 0 would divide 0 by 0
+    std[groups.constant] = 1.0  # the deviations are 0; avoids 0 / 0 for eps = 0
     result: Floats = groups.deviation() / (groups.per_row(std) + eps)
     return result

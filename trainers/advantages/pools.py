@@ -1,4 +1,4 @@
-"""Values pooled by a key, with statistics that are the same bit for bit however the rows were ordered or sharded."""
+"""Values pooled by a key, with statistics that are bit-identical for any order or sharding of the rows."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
@@ -16,13 +16,13 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Pools:
-    """Rows that share a code, laid side by side and sorted by value.
+    """Rows grouped by code and sorted by value.
 
-    Floating-point sums depend on the order of their terms. Adding each pool up in ascending order makes every
-    statistic a function of the multiset of values alone, so that two ranks, or one rank tomorrow, agree exactly.
+    Floating-point sums depend on the order of their terms. Summing each pool in ascending order makes every statistic
+    a function of the multiset of values alone, so that all ranks agree exactly.
     """
 
-    order: Codes  # the row that lies at each sorted place
+    order: Codes  # the row at each sorted place
     place: Codes  # the pool of each sorted place
     first: Codes  # the sorted place at which each pool begins
     count: Codes  # rows in each pool
@@ -32,15 +32,15 @@ class Pools:
 
     @property
     def codes(self) -> Codes:
-        """For each pool, one of its rows: enough to find the pool's label."""
+        """One row of each pool, from which to look up the pool's label."""
         return self.order[self.first]
 
     def per_row(self, per_pool: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """A statistic of each pool, handed to each of its rows in the rows' own order."""
+        """A statistic of each pool, repeated for its rows, in row order."""
         return self.back(per_pool[self.place])
 
     def back(self, in_order: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """What was computed at sorted places, in the rows' own order."""
+        """Values at sorted places, in row order."""
         rows = np.empty_like(in_order)
         rows[self.order] = in_order
         return rows
@@ -59,7 +59,7 @@ class Pools:
         return np.add.reduceat(self.ordered**2, self.first) / self.count
 
 
-def pooled(values: Floats, codes: Codes) -> Pools:
+def pool(values: Floats, codes: Codes) -> Pools:
     """Pool finite values by code. Needs at least one row."""
     # Two sorts rather than lexsort: numpy sorts 16-bit codes by radix, which is 7 times faster at 8,192 rows.
     narrow = codes.astype(np.uint16) if codes.max() < 2**16 else codes
@@ -78,10 +78,10 @@ def pooled(values: Floats, codes: Codes) -> Pools:
     return Pools(order, np.cumsum(begins) - 1, first, size, ordered, mean, constant)
 
 
-def coded(labels: Iterable[Hashable], rows: int, what: str) -> tuple[Codes, list[Hashable]]:
-    """Small integers for labels, and the label of each integer. Arrays and tensors are read as lists."""
+def encode_labels(labels: Iterable[Hashable], rows: int, what: str) -> tuple[Codes, list[Hashable]]:
+    """Encode labels as small integers; returns the codes and the label of each. Takes arrays and tensors too."""
     listed: list[Hashable] = labels.tolist() if hasattr(labels, "tolist") else list(labels)
     if len(listed) != rows:
-        raise ValueError(f"{rows} rewards but {len(listed)} {what}: there must be one for each row")
+        raise ValueError(f"{rows} rewards but {len(listed)} {what}: there must be one per row")
     code: defaultdict[Hashable, int] = defaultdict(count().__next__)
     return np.fromiter(map(code.__getitem__, listed), dtype=np.intp, count=rows), list(code)

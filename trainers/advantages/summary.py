@@ -1,12 +1,12 @@
-"""What a training log says of each task: its rewards, and how much of the learning signal it gets."""
+"""Per-task metrics for a training log: rewards, and the share of the learning signal."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from trainers.advantages.base import Labels, floats, read
-from trainers.advantages.pools import pooled
+from trainers.advantages.base import Labels, read, to_float64
+from trainers.advantages.pools import pool
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class TaskSummary:
 
 def by_task(rewards: Any, tasks: Labels, advantages: Any) -> dict[str, TaskSummary]:
     """A summary of each task of a batch, by task key in alphabetical order. The shares add up to 1, or are all 0."""
-    signal = floats(advantages)
-    rows = read(floats(rewards), range(len(signal)), tasks)
+    signal = to_float64(advantages)
+    rows = read(to_float64(rewards), range(len(signal)), tasks)
     usable = rows.usable()
     squares = np.bincount(rows.task, weights=signal**2, minlength=len(rows.tasks))
     whole = float(squares.sum())
@@ -31,7 +31,7 @@ def by_task(rewards: Any, tasks: Labels, advantages: Any) -> dict[str, TaskSumma
     for code, task in enumerate(rows.tasks):
         mine = rows.task == code
         kept = rows.rewards[mine & usable]
-        pools = pooled(kept, np.zeros(len(kept), dtype=np.intp)) if len(kept) else None
+        pools = pool(kept, np.zeros(len(kept), dtype=np.intp)) if len(kept) else None
         summaries[str(task)] = TaskSummary(
             rows=int(mine.sum()),
             excluded=int((mine & ~usable).sum()),

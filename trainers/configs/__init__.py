@@ -1,1 +1,1 @@
-"""Training configs that ship with the package; `onethinker train sft NAME` finds them by their bare names."""
+"""Training configs that ship with the package; `onethinker train sft NAME` finds them by name."""

@@ -1,4 +1,4 @@
-"""The demo's training: a tiny Qwen3-VL from scratch learns from the demo's snapshot, and its curves are drawn."""
+"""The demo's training: a tiny Qwen3-VL from scratch learns from the demo's snapshot; its curves are plotted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,58 +8,58 @@ from pathlib import Path
 from statistics import mean, variance
 from typing import TYPE_CHECKING
 
-from trainers.comparison import curves_of
-from trainers.experiment.tiny_train import cold_start, fresh, one_thread, reinforcement
+from trainers.comparison import load_curves
+from trainers.experiment.tiny_train import one_thread, rl_config, sft_config, write_fresh_model
 from trainers.rl.train import train as train_rl
-from trainers.run_log import told_by
-from trainers.sampled_rewards import rewards_of
+from trainers.run_log import read_manifest
+from trainers.sampled_rewards import sample_rewards
 from trainers.sft.train import train as train_sft
-from trainers.svg import Panel, panels
+from trainers.svg import Panel, render_panels
 
 if TYPE_CHECKING:
     from corpus import Corpus
     from corpus.snapshots import Snapshot
 
 SFT_STEPS, RL_STEPS = 700, 20
-ENDS = 5  # steps at either end of a curve
-RESPONSES = 4  # to each question, when what RL came to is measured
+ENDS = 5  # steps averaged at either end of a curve
+RESPONSES = 4  # per question, when the models before and after RL are measured
 
 Curve = list[tuple[int, float]]
 Curves = dict[str, Curve]
 
 
 @dataclass(frozen=True)
-class Trained:
-    """The two models' folders, their curves as one SVG, and what came of them in a sentence each."""
+class DemoTraining:
+    """The two models' folders, their curves as one SVG, and a summary sentence on each."""
 
     sft: Path
     rl: Path
     curves: str
-    told: tuple[str, str]
+    summary: tuple[str, str]
 
 
-def train(corpus: "Corpus", snapshot: "Snapshot", out: Path, *, seed: int = 0) -> Trained:
-    """SFT on a snapshot and 20 steps of EMA-GRPO after it, into `out`; both are runs of the corpus."""
+def train(corpus: "Corpus", snapshot: "Snapshot", out: Path, *, seed: int = 0) -> DemoTraining:
+    """Train by SFT on a snapshot, then by RL_STEPS steps of EMA-GRPO, into `out`; both are runs of the corpus."""
     with one_thread():
-        tiny = fresh(snapshot, out / "tiny", seed=seed)
-        sft = train_sft(corpus, cold_start(snapshot, tiny, out / "sft", steps=SFT_STEPS, seed=seed))
-        config = reinforcement(snapshot, sft, out / "rl", steps=RL_STEPS, seed=seed)
+        tiny = write_fresh_model(snapshot, out / "tiny", seed=seed)
+        sft = train_sft(corpus, sft_config(snapshot, tiny, out / "sft", steps=SFT_STEPS, seed=seed))
+        config = rl_config(snapshot, sft, out / "rl", steps=RL_STEPS, seed=seed)
         rl = train_rl(corpus, config)
-        asked = replace(config, generations=RESPONSES)
-        before, after = ([*chain(*rewards_of(model, snapshot, asked).values())] for model in (sft, rl))
-    cold, warm = (curves_of(corpus, told_by(folder)["run_id"]) for folder in (sft, rl))
-    return Trained(sft, rl, drawn(cold, warm), told(cold, warm, before, after))
+        sampling = replace(config, generations=RESPONSES)
+        before, after = ([*chain(*sample_rewards(model, snapshot, sampling).values())] for model in (sft, rl))
+    cold, warm = (load_curves(corpus, read_manifest(folder)["run_id"]) for folder in (sft, rl))
+    return DemoTraining(sft, rl, draw(cold, warm), summarize(cold, warm, before, after))
 
 
-def told(cold: Curves, warm: Curves, before: list[float], after: list[float]) -> tuple[str, str]:
-    """What SFT and RL came to: means over the first and the last steps, and how far two such means differ by chance.
+def summarize(cold: Curves, warm: Curves, before: list[float], after: list[float]) -> tuple[str, str]:
+    """Summarise SFT and RL: means over the first and last steps, with the standard error of their difference.
 
-    Each step sees other questions; the chance is the standard error of the difference, from the values' own spread.
-    `before` and `after` are the rewards of RESPONSES to each question by the models that RL began and ended with.
+    Each step sees other questions, so the standard error comes from the spread over steps. `before` and `after` are the
+    rewards of RESPONSES responses to every question, by the models before and after RL.
     """
     whole = (
         f"over all questions, {RESPONSES} responses each, {mean(before):.3f} before RL and {mean(after):.3f} after it "
-        f"(± {_chance(before, after):.3f} by chance)"
+        f"(± {_standard_error(before, after):.3f} standard error)"
     )
     return (f"SFT, {_ends('loss', cold['loss'])}", f"RL, {_ends('reward', warm['reward'])}; {whole}")
 
@@ -67,20 +67,20 @@ def told(cold: Curves, warm: Curves, before: list[float], after: list[float]) ->
 def _ends(name: str, curve: Curve) -> str:
     values = [value for _, value in curve]
     first, last = values[:ENDS], values[-ENDS:]
-    chance = _chance(first, last)
+    error = _standard_error(first, last)
     return (
         f"{len(values)} steps: {name} {mean(first):.3f} in the first {ENDS}, {mean(last):.3f} in the last "
-        f"(± {chance:.3f} by chance)"
+        f"(± {error:.3f} standard error)"
     )
 
 
-def _chance(one: Sequence[float], other: Sequence[float]) -> float:
+def _standard_error(one: Sequence[float], other: Sequence[float]) -> float:
     """The standard error of the difference of two means."""
     return sqrt(variance(one) / len(one) + variance(other) / len(other))
 
 
-def drawn(cold: Curves, warm: Curves) -> str:
-    """The curves of both runs as one SVG: loss and reward, and by task the reward and the share of the gradient."""
+def draw(cold: Curves, warm: Curves) -> str:
+    """Plot both runs as one SVG: loss, accuracy, reward, and by task the reward and the share of the gradient."""
     plots = [
         Panel("SFT: loss", {"loss": cold["loss"]}),
         Panel("SFT: tokens foreseen", {"accuracy": cold["mean_token_accuracy"]}),
@@ -89,4 +89,4 @@ def drawn(cold: Curves, warm: Curves) -> str:
     for title, suffix in (("RL: reward by task", "/reward_mean"), ("RL: share of the gradient by task", "/share")):
         names = sorted(name for name in warm if name.startswith("task/") and name.endswith(suffix))
         plots.append(Panel(title, {name.split("/")[1]: warm[name] for name in names}))
-    return panels(plots)
+    return render_panels(plots)

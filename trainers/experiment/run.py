@@ -1,7 +1,7 @@
-"""The paper's argument on a laptop: unlike rewards, five ways to weigh them, a tiny Qwen3-VL and the demo's world.
+"""The paper's comparison on a laptop: five advantage estimators, a tiny Qwen3-VL and the demo's synthetic world.
 
-The model is made from scratch, learns the form of answers by SFT on the world's true ones, and goes on by RL under each
-estimator from the same start, with several seeds. What comes out is told whatever it is (`report.py`).
+The model starts from scratch, learns the form of answers by SFT on the world's true ones, and continues by RL under
+each estimator from the same start, with several seeds. `report.py` writes the results, whatever they are.
 """
 
 import json
@@ -21,14 +21,14 @@ from corpus.ids import digest
 from corpus.ingest import ingest
 from corpus.location import CORPUS_FILE
 from corpus.response import wrap
-from trainers.comparison import curves_of
-from trainers.config import plain, settings
+from trainers.comparison import load_curves
+from trainers.config import settings, to_dict
 from trainers.experiment.report import Results, write
-from trainers.experiment.tiny_train import cold_start, fresh, one_thread, reinforcement
+from trainers.experiment.tiny_train import one_thread, rl_config, sft_config, write_fresh_model
 from trainers.rl.config import RlConfig
 from trainers.rl.train import train as train_rl
-from trainers.run_log import told_by
-from trainers.sampled_rewards import rewards_of
+from trainers.run_log import read_manifest
+from trainers.sampled_rewards import sample_rewards
 from trainers.sft.train import train as train_sft
 
 if TYPE_CHECKING:
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
 
 TEACHER = "world:truth"  # not a model: the world knows its answers
 WHOLE, FEWER = "world", "world-without"
-PLAN = "plan.json"  # in the folder of a reproduction: what was begun there
+PLAN = "plan.json"  # the plan of a reproduction, in its folder
 
 
 @settings
 @dataclass(frozen=True)
-class Plan:
-    """What is run. `removed` is the problem_type that the transfer run does without; `processes` train side by side.
+class ExperimentPlan:
+    """The experiment's settings. The transfer run leaves out the problem_type `removed`; `processes` train in parallel.
 
-    `families` are those whose answers are short: a step takes seconds on a laptop because none is longer than forty
-    tokens, where a track takes two hundred.
+    `families` have short answers, of at most forty tokens where a track takes two hundred, so that a step takes seconds
+    on a laptop.
     """
 
     seeds: int = 3
@@ -64,14 +64,14 @@ class Plan:
 
     @property
     def arms(self) -> dict[str, tuple[str, str]]:
-        """What goes on from each cold start: by name, the estimator and the snapshot."""
+        """The RL runs from each cold start: name → (estimator, snapshot)."""
         with_all = {name: (name, WHOLE) for name in self.estimators}
         return with_all | {f"without {self.removed}": ("ema_grpo", FEWER)}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one training came to: the model, its rewards on every question by task key, and its curves by metric."""
+    """The result of one training: the model, its mean rewards by task key, and its curves by metric."""
 
     model: str
     rewards: dict[str, float]
@@ -79,26 +79,26 @@ class Outcome:
     seconds: float
 
 
-def reproduce(out: Path, plan: Plan, world: Path) -> Results:
-    """Run the plan in the folder `out`, from the world's questions at `world`; writes results.json, .md and .svg there.
+def reproduce(out: Path, plan: ExperimentPlan, world: Path) -> Results:
+    """Run the plan in the folder `out`, on the questions at `world`; writes results.json, .md and .svg there.
 
-    Every training is a run in `out/corpus`. Run again, it goes on with the trainings that are not done. Raises
-    OneThinkerError where the folder holds a reproduction by another plan, and what training raises.
+    Every training is a run in `out/corpus`. A second call resumes with the trainings that are not done. Raises
+    OneThinkerError if the folder holds a reproduction by another plan, and what training raises.
     """
-    _begun(out, plan)
-    with _corpus(out / "corpus", world) as corpus:
+    _record_plan(out, plan)
+    with _open_corpus(out / "corpus", world) as corpus:
         for name, without in ((WHOLE, None), (FEWER, plan.removed)):
             if name not in {snapshot.name for snapshot in corpus.snapshots.list()}:
-                _frozen(corpus, name, plan.families, without)
-    results = Results(plain(plan))
+                _freeze(corpus, name, plan.families, without)
+    results = Results(to_dict(plan))
     with ProcessPoolExecutor(plan.processes, get_context("spawn")) as pool:
-        taught = {pool.submit(taught_by_sft, out, plan, seed): seed for seed in range(plan.seeds)}
+        taught = {pool.submit(train_sft_arm, out, plan, seed): seed for seed in range(plan.seeds)}
         rewarded: dict[Future[Outcome], tuple[str, int]] = {}
         for done in as_completed(taught):
             seed = taught[done]
             results.add("sft", seed, done.result().rewards, {}, done.result().seconds)
             for arm in plan.arms:
-                rewarded[pool.submit(taught_by_rl, out, plan, arm, done.result().model, seed)] = (arm, seed)
+                rewarded[pool.submit(train_rl_arm, out, plan, arm, done.result().model, seed)] = (arm, seed)
         for done in as_completed(rewarded):
             (arm, seed), outcome = rewarded[done], done.result()
             results.add(arm, seed, outcome.rewards, outcome.curves, outcome.seconds)
@@ -107,62 +107,64 @@ def reproduce(out: Path, plan: Plan, world: Path) -> Results:
     return results
 
 
-def taught_by_sft(out: Path, plan: Plan, seed: int) -> Outcome:
-    """A tiny model of its own for the seed, after SFT on the world's answers."""
+def train_sft_arm(out: Path, plan: ExperimentPlan, seed: int) -> Outcome:
+    """Train the seed's own tiny model by SFT on the true answers."""
 
     def train(corpus: Corpus) -> tuple[Path, RlConfig]:
         whole = corpus.snapshots.get(WHOLE)
-        tiny = fresh(whole, out / f"tiny-{seed}", seed=seed)
-        model = train_sft(corpus, cold_start(whole, tiny, out / f"sft-{seed}", steps=plan.sft_steps, seed=seed))
-        return model, _rl(whole, model, out / "measured", plan, "ema_grpo", seed)
+        tiny = write_fresh_model(whole, out / f"tiny-{seed}", seed=seed)
+        model = train_sft(corpus, sft_config(whole, tiny, out / f"sft-{seed}", steps=plan.sft_steps, seed=seed))
+        return model, _rl_config(whole, model, out / "measured", plan, "ema_grpo", seed)
 
-    return _once(out, f"sft-{seed}", train)
+    return _train_once(out, f"sft-{seed}", train)
 
 
-def taught_by_rl(out: Path, plan: Plan, arm: str, start: str, seed: int) -> Outcome:
-    """The model that SFT left in `start`, after RL as one of the plan's arms does it."""
+def train_rl_arm(out: Path, plan: ExperimentPlan, arm: str, start: str, seed: int) -> Outcome:
+    """Train the model in `start` by RL, as one of the plan's arms."""
     estimator, snapshot = plan.arms[arm]
     name = f"{arm.replace(' ', '-')}-{seed}"
 
     def train(corpus: Corpus) -> tuple[Path, RlConfig]:
-        # Every arm may say as much as all tasks need, also the one that goes without one of them.
-        config = _rl(corpus.snapshots.get(WHOLE), Path(start), out / name, plan, estimator, seed)
+        # Every arm has the response limit of all tasks, including the arm without one of them.
+        config = _rl_config(corpus.snapshots.get(WHOLE), Path(start), out / name, plan, estimator, seed)
         return train_rl(corpus, replace(config, snapshot=corpus.snapshots.get(snapshot).ref)), config
 
-    return _once(out, name, train)
+    return _train_once(out, name, train)
 
 
-def _once(out: Path, name: str, train: Callable[[Corpus], tuple[Path, RlConfig]]) -> Outcome:
-    """Train and measure the model, or read what came of it when that was done before."""
+def _train_once(out: Path, name: str, train: Callable[[Corpus], tuple[Path, RlConfig]]) -> Outcome:
+    """Train and measure the model, or load the outcome if it is on disk."""
     path = out / "outcomes" / f"{name}.json"
     if path.is_file():
         return Outcome(**json.loads(path.read_text()))
     started = perf_counter()
     with one_thread(), Corpus.open(out / "corpus") as corpus:
         model, config = train(corpus)
-        earned = rewards_of(model, corpus.snapshots.get(WHOLE), config)
+        earned = sample_rewards(model, corpus.snapshots.get(WHOLE), config)
         rewards = {task: mean(values) for task, values in earned.items()}
-        curves = curves_of(corpus, told_by(model)["run_id"])
+        curves = load_curves(corpus, read_manifest(model)["run_id"])
     outcome = Outcome(str(model), rewards, curves, perf_counter() - started)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(asdict(outcome)))
     return outcome
 
 
-def _begun(out: Path, plan: Plan) -> None:
-    """Note the plan in the folder; more seeds may come later, and other processes, nothing else."""
+def _record_plan(out: Path, plan: ExperimentPlan) -> None:
+    """Write the plan to the folder; a later call may change `seeds` and `processes` only."""
     path, free = out / PLAN, ("seeds", "processes")
-    told = json.loads(json.dumps(plain(plan)))
-    before = json.loads(path.read_text()) if path.is_file() else told
-    other = [name for name, value in told.items() if name not in free and before.get(name) != value]
+    values = json.loads(json.dumps(to_dict(plan)))
+    before = json.loads(path.read_text()) if path.is_file() else values
+    other = [name for name, value in values.items() if name not in free and before.get(name) != value]
     if other:
         raise OneThinkerError(f"{out} holds a reproduction with another {', '.join(other)}; choose another folder")
     out.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(told, indent=1) + "\n")
+    path.write_text(json.dumps(values, indent=1) + "\n")
 
 
-def _rl(snapshot: "Snapshot", start: Path, output: Path, plan: Plan, estimator: str, seed: int) -> RlConfig:
-    told: dict[str, Any] = {
+def _rl_config(
+    snapshot: "Snapshot", start: Path, output: Path, plan: ExperimentPlan, estimator: str, seed: int
+) -> RlConfig:
+    settings: dict[str, Any] = {
         "advantages": {"estimator": estimator},
         "profile": plan.profile,
         "prompts": plan.prompts,
@@ -170,11 +172,11 @@ def _rl(snapshot: "Snapshot", start: Path, output: Path, plan: Plan, estimator: 
         "learning_rate": plan.learning_rate,
         "temperature": plan.temperature,
     }
-    return reinforcement(snapshot, start, output, steps=plan.rl_steps, seed=seed, **told)
+    return rl_config(snapshot, start, output, steps=plan.rl_steps, seed=seed, **settings)
 
 
-def _corpus(root: Path, world: Path) -> Corpus:
-    """The world's questions with their true answers as traces, scored."""
+def _open_corpus(root: Path, world: Path) -> Corpus:
+    """The world's questions with their true answers as verified traces; opened if it exists."""
     if (root / CORPUS_FILE).exists():
         return Corpus.open(root)
     from filters import verify
@@ -201,7 +203,7 @@ def _traces(rows: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
     ]
 
 
-def _frozen(corpus: Corpus, name: str, families: Sequence[str], without: str | None) -> "Snapshot":
+def _freeze(corpus: Corpus, name: str, families: Sequence[str], without: str | None) -> "Snapshot":
     picks = corpus.sql(
         "select sample_id, trace_id from traces join samples using (sample_id) "
         "where task in (select unnest(?)) and problem_type is distinct from ? order by trace_id",

@@ -1,7 +1,7 @@
-"""A Qwen3-VL of a quarter of a million weights, made from scratch: what tests, the demo and `reproduce` train on a CPU.
+"""A Qwen3-VL of a quarter of a million weights, built from scratch for tests, the demo and `reproduce` on a CPU.
 
-Everything about it is Qwen3-VL's own code (vision tower, deepstack, interleaved M-RoPE, processor, chat template), only
-small: two layers each, 64 wide, and a tokenizer whose vocabulary is learnt from the texts that it is given.
+It is Qwen3-VL's own code throughout (vision tower, deepstack, interleaved M-RoPE, processor, chat template), only
+small: two layers each, 64 wide, and a tokenizer whose vocabulary is learnt from given texts.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from trainers.torchvision_schemas import declare
 END_OF_TEXT, TURN, END_OF_TURN = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 VISION = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 SPECIAL = (END_OF_TEXT, TURN, END_OF_TURN, *VISION)
-TAGS = ("<think>", "</think>", "<answer>", "</answer>")  # plain tokens, as Qwen3 has them: decoding keeps them
+TAGS = ("<think>", "</think>", "<answer>", "</answer>")  # plain tokens, as in Qwen3: decoding keeps them
 PATCH = 16
 
 
@@ -50,7 +50,7 @@ def _tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     made = Tokenizer(models.BPE())
-    # Qwen's own rule of where a token may begin and end, digits one by one.
+    # Qwen's own pre-tokenisation rule, which splits digits.
     split = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     split += r"|\s*[\r\n]+|\s+(?!\S)|\s+"
     made.pre_tokenizer = pre_tokenizers.Sequence(

@@ -1,1 +1,1 @@
-"""Our rewards and advantages inside other trainers, without a fork: one thin module for each, over `bridge`."""
+"""Our rewards and advantages in other trainers without a fork: one module for each, over `bridge`."""

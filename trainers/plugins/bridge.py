@@ -1,7 +1,7 @@
-"""What the plug-ins share: a reward for a response that says what it is about, and advantages under its task key.
+"""What the plug-ins share: a response's reward, its task key, and the estimator with its checkpoints.
 
-Settings come from the environment, since other trainers' configs have no place for them: ONETHINKER_PROFILE (strict),
-ONETHINKER_ESTIMATOR (ema_grpo), ONETHINKER_TASK_KEYS (released).
+Settings come from environment variables, because other trainers' configs have no field for them:
+ONETHINKER_PROFILE (strict), ONETHINKER_ESTIMATOR (ema_grpo), ONETHINKER_TASK_KEYS (released).
 """
 
 import os
@@ -12,22 +12,22 @@ from typing import Any
 
 from corpus.errors import OneThinkerError
 from filters import score
-from trainers.advantages import Estimator, checkpoint, named
+from trainers.advantages import Estimator, checkpoint, create_estimator
 from trainers.rewards import PARTS
 from trainers.task_keys import task_keys
 
 
 @cache
 def estimator() -> Estimator:
-    """The estimator of this process; its moments live as long as the process, or as a checkpoint restores them."""
-    return named(chosen())
+    """The estimator of this process, whose moments live as long as the process and are restored from checkpoints."""
+    return create_estimator(estimator_name())
 
 
-def chosen() -> str:
-    """The estimator's name. Raises OneThinkerError for gdpo: other trainers hand over one reward, not its parts."""
+def estimator_name() -> str:
+    """The configured estimator. Raises OneThinkerError for gdpo: plug-ins receive one reward, not its components."""
     name = os.environ.get("ONETHINKER_ESTIMATOR", "ema_grpo")
     if name == "gdpo":
-        raise OneThinkerError("ONETHINKER_ESTIMATOR=gdpo wants a reward's parts, and a plug-in is given their sum")
+        raise OneThinkerError("ONETHINKER_ESTIMATOR=gdpo needs a reward's components, and a plug-in receives their sum")
     return name
 
 
@@ -42,16 +42,16 @@ def restore(folder: str | Path) -> None:
 
 
 def task_of(row: Mapping[str, Any]) -> str:
-    """The task key of a row with problem_type and data_type (and perhaps `task`, its family)."""
+    """The task key of a row with problem_type, data_type and, optionally, `task`, its family."""
     scheme = os.environ.get("ONETHINKER_TASK_KEYS", "released")
     return task_keys([row["problem_type"]], [row["data_type"]], [row.get("task")], scheme=scheme)[0]
 
 
-def scored(responses: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Each response's reward, accuracy, format, structure and reason; NaN where it could not be scored.
+def score_rows(responses: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Score responses: reward, accuracy, format, structure and reason of each, NaN if it could not be scored.
 
-    A row has answer, problem_type, data_type, and perhaps options and truth. One worker process scores, with the
-    verifier's limits on time and memory; a trainer has workers of its own, and each of them calls this.
+    A row has answer, problem_type, data_type and, optionally, options and truth. One worker process scores, with the
+    verifier's limits on time and memory, because each of a trainer's own workers calls this function.
     """
     table = score(
         responses,
@@ -64,7 +64,7 @@ def scored(responses: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[
         workers=1,
     )
     found = []
-    for told in table.select(["reward", *PARTS, "reason"]).to_pylist():
-        known = {name: float("nan") if told[name] is None else told[name] for name in ("reward", *PARTS)}
-        found.append(known | {"reason": told["reason"]})
+    for row in table.select(["reward", *PARTS, "reason"]).to_pylist():
+        numbers = {name: float("nan") if row[name] is None else row[name] for name in ("reward", *PARTS)}
+        found.append(numbers | {"reason": row["reason"]})
     return found

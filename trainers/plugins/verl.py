@@ -1,4 +1,4 @@
-"""verl 0.9: EMA-GRPO and its rivals as an advantage estimator that knows tasks, and our reward.
+"""verl 0.9: our reward, and our advantage estimators, which normalise by task.
 
     onethinker snapshots export NAME@V --format verl --out data
     VERL_USE_EXTERNAL_MODULES=trainers.plugins.verl python -m verl.trainer.main_ppo \
@@ -6,8 +6,8 @@
         reward.custom_reward_function.path=pkg://trainers.plugins.verl \
         reward.custom_reward_function.name=compute_score data.image_patch_size=16 …
 
-Named in VERL_USE_EXTERNAL_MODULES rather than as an entry point of the group `verl.plugins`: there verl logs a module
-that fails to load at DEBUG, and the run ends later over an unknown name; here it stops with the reason.
+It is loaded by VERL_USE_EXTERNAL_MODULES rather than as an entry point of `verl.plugins`: verl logs an entry point that
+fails to load at DEBUG and fails later over an unknown name, but reports a failing external module at once.
 
 The trainer is verl's synchronous one. Moments are saved in each checkpoint's folder and restored.
 """
@@ -25,15 +25,15 @@ from verl.trainer.ppo.v1.trainer_base import register_trainer  # type: ignore[im
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync  # type: ignore[import-not-found]
 
 from corpus.errors import OneThinkerError
-from trainers.plugins.bridge import estimator, restore, save, scored, task_of
+from trainers.plugins.bridge import estimator, restore, save, score_rows, task_of
 
 NAME = "onethinker"
-_task_of_prompt: dict[str, str | None] = {}  # of the batch under way: verl tells an estimator a row's uid and no more
+_task_of_prompt: dict[str, str | None] = {}  # of the current batch: verl gives an estimator only a row's uid
 
 
 def compute_score(data_source: str, solution_str: str, ground_truth: str, extra_info: Any = None, **_: Any) -> Any:
     """verl's reward function; `ground_truth` is the JSON that our export writes."""
-    found = scored([solution_str], [orjson.loads(ground_truth)])[0]
+    found = score_rows([solution_str], [orjson.loads(ground_truth)])[0]
     return {"score": found["reward"], "acc": found["accuracy"], "format": found["format"]}
 
 
@@ -41,9 +41,9 @@ def compute_score(data_source: str, solution_str: str, ground_truth: str, extra_
 def advantages(
     token_level_rewards: torch.Tensor, response_mask: torch.Tensor, index: Sequence[str], config: Any = None, **_: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """One advantage a response, on each of its tokens. Raises KeyError for a prompt whose task nobody told.
+    """One advantage per response, repeated on its tokens: two equal tensors of shape (responses, tokens).
 
-    Rows that verl made up to fill a batch have the task None: they get 0 and enter no moment.
+    Padding rows of verl have the task None: they get 0 and enter no moment. Raises KeyError for a uid without a task.
     """
     tasks = [_task_of_prompt[str(uid)] for uid in index]
     real = [row for row, task in enumerate(tasks) if task is not None]
@@ -57,23 +57,25 @@ def advantages(
 
 @register_trainer(NAME)
 class OneThinkerTrainer(PPOTrainerSync):  # type: ignore[misc]
-    """verl's synchronous trainer, which also tells the estimator the task of each prompt, and keeps its moments."""
+    """verl's synchronous trainer, which also passes each prompt's task to the estimator and saves its moments."""
 
     def __init__(self, config: Any) -> None:
-        with open_dict(config):  # verl asks for its own name in many places, and takes any other for asynchronous
+        with open_dict(config):  # verl compares this name in many places, and treats an unknown one as asynchronous
             config.trainer.v1.trainer_mode = "sync"
         super().__init__(config)
 
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
-        told = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["uid", "reward_model"])
+        fields = tq.kv_batch_get(
+            keys=batch.keys, partition_id=batch.partition_id, select_fields=["uid", "reward_model"]
+        )
         _task_of_prompt.clear()
-        rows = zip(batch.keys, batch.tags, told["uid"], told["reward_model"], strict=True)
+        rows = zip(batch.keys, batch.tags, fields["uid"], fields["reward_model"], strict=True)
         for key, tag, uid, truth in rows:
             if tag.get("is_padding"):
                 _task_of_prompt[str(uid)] = None
                 continue
             if not key.endswith("_0"):
-                raise OneThinkerError(f"{key}: an agent loop of several outputs a session would count each as a try")
+                raise OneThinkerError(f"{key}: several outputs per agent-loop session would count as one response each")
             _task_of_prompt[str(uid)] = task_of(orjson.loads(truth["ground_truth"]))
         batch = super()._compute_advantage(batch, metrics)
         for task, moments in estimator().state_dict().items():
@@ -81,7 +83,7 @@ class OneThinkerTrainer(PPOTrainerSync):  # type: ignore[misc]
         return batch
 
     def _save_checkpoint(self) -> None:
-        # Before verl's own: what it writes last, the number of the newest checkpoint, makes the checkpoint count.
+        # Before verl's own: the last file that it writes, the newest checkpoint's number, makes the checkpoint valid.
         save(Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}")
         super()._save_checkpoint()
 

@@ -17,33 +17,33 @@ AGGREGATIONS = {"token": "dapo", "sequence": "grpo", "constant": "dr_grpo"}
 @settings
 @dataclass(frozen=True)
 class AdvantageSettings:
-    """Which estimator of `trainers.advantages`, with which of its settings, over which task keys."""
+    """The estimator of `trainers.advantages`, its settings and its task keys."""
 
     estimator: str = "ema_grpo"
     keys: Literal["released", "fine"] = "released"
     settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse an estimator nobody knows, and settings it has not got."""
+        """Raise ValueError for an unknown estimator or settings that it does not have."""
         try:
             self.build()
         except TypeError as error:
             raise ValueError(f"estimator {self.estimator}: {str(error).split('__init__() ')[-1]}") from error
 
     def build(self) -> advantages.Estimator:
-        """The estimator, fresh."""
-        return advantages.named(self.estimator, **self.settings)
+        """A new estimator."""
+        return advantages.create_estimator(self.estimator, **self.settings)
 
 
 @settings
 @dataclass(frozen=True)
 class RlConfig:
-    """What `onethinker train rl CONFIG` reads. Defaults are OneThinker's (arXiv 2512.03043v3, code 768b20f).
+    """The settings of `onethinker train rl CONFIG`. Defaults are OneThinker's (arXiv 2512.03043v3, code 768b20f).
 
     A generation step samples `prompts` × `generations` responses over all ranks and learns from them in `updates`
     optimiser steps. `kl` weighs the plain k3 estimator (0: none, as in the released config; the paper says 0.01).
     `aggregation` is a mean over all tokens, over sequences, or a sum over a constant length. With `gpus` the run
-    refuses to start on another number of processes. `trainer` goes to TRL's GRPOConfig as it is.
+    refuses to start on another number of processes. `trainer` is passed on to TRL's GRPOConfig.
     """
 
     snapshot: str
@@ -87,7 +87,7 @@ class RlConfig:
     trainer: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained, or not resumed."""
+        """Raise ValueError for settings that cannot be trained or resumed."""
         for name in ("prompts", "updates", "per_device", "max_response", "log_steps", "save_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -96,12 +96,12 @@ class RlConfig:
         if self.save_steps % self.updates:
             raise ValueError(
                 f"save_steps {self.save_steps} must be a multiple of updates {self.updates}: a checkpoint between two "
-                "updates would lose the responses that the second learns from"
+                "updates would lose the responses that the next one learns from"
             )
         if self.kl < 0 or not 0 < self.clip_low < 1 or not self.clip_high > 0:
             raise ValueError("kl must be 0 or more, clip_low between 0 and 1, clip_high above 0")
 
     def accumulation(self, ranks: int) -> int:
-        """Micro-batches of an optimiser step on each rank. Raises UsageError where the rows do not divide."""
+        """Micro-batches per optimiser step on each rank. Raises UsageError if the rows do not divide."""
         return divide(self.prompts * self.generations, self.per_device * ranks * self.updates, "prompts × generations",
                       "per_device × ranks × updates")  # fmt: skip

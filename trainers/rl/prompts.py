@@ -1,4 +1,4 @@
-"""A snapshot's questions as TRL takes them: a dataset of prompts, and the order of each epoch."""
+"""A snapshot's questions for TRL: a dataset of prompts, and the order of each epoch."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,8 +11,8 @@ from corpus.snapshots import Snapshot
 
 
 def prompt_dataset(snapshot: Snapshot) -> Dataset:
-    """The snapshot's questions, each once however many traces it has; a row comes as `prompt` and `row`."""
-    data = snapshot.dataset(decode=False)  # the encoder decodes, and counts what it cannot
+    """The snapshot's questions, once each regardless of its traces, with the columns `prompt` and `row`."""
+    data = snapshot.dataset(decode=False)  # the encoder decodes media, and drops rows that fail
     first: dict[str, int] = {}
     for i, sample_id in enumerate(data.with_format("arrow")["sample_id"].to_pylist()):
         first.setdefault(sample_id, i)
@@ -28,7 +28,7 @@ def _rows(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
 
 
 class EpochSampler(RepeatSampler):  # type: ignore[misc]
-    """TRL's sampler whose order depends on the seed and the epoch alone."""
+    """TRL's sampler with an order that depends on the seed and the epoch alone."""
 
     def __init__(self, epoch: Callable[[], int], **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,12 +1,12 @@
-"""TRL's GRPOTrainer with our rewards, advantages, online filter and media; generation and loss stay TRL's.
+"""TRL's GRPOTrainer with our rewards, advantages, online filter and media; generation and loss are TRL's.
 
-What is overridden, and why, against TRL 1.16:
+Overridden methods of TRL 1.16, and why:
 
-- `_tokenize_prompts`, `_get_per_token_logps_and_entropies`: TRL hands pixels of images alone to the loss, so that a
-  video would be trained on unseen. Here each row carries its own pixels, of whatever kind.
-- `_calculate_rewards`: rewards come from the verifier's process pool, with their parts.
+- `_tokenize_prompts`, `_get_per_token_logps_and_entropies`: TRL passes only images to the loss, so a
+  video would be trained on unseen. Here each row carries its own pixels, of images and videos.
+- `_calculate_rewards`: rewards come from the verifier's process pool, with their components.
 - `_generate_and_score_completions`: the online filter, and advantages over the batch gathered from all ranks.
-- `_save_checkpoint`, `_load_optimizer_and_scheduler`: an estimator's moments belong to a checkpoint.
+- `_save_checkpoint`, `_load_optimizer_and_scheduler`: checkpoints include the estimator's moments.
 """
 
 import sys
@@ -23,24 +23,22 @@ from trl import GRPOConfig, GRPOTrainer
 
 from corpus.errors import OneThinkerError
 from corpus.snapshots import Snapshot
-from trainers import rewards
 from trainers.advantages import checkpoint
-from trainers.batching import Anchors, joined
-from trainers.encoding import Encoded, Encoder, Media, Row, RowDropped
-from trainers.learning_signal import Signal, learnt
+from trainers.batching import Anchors, join_pixels
+from trainers.encoding import EncodedRow, Encoder, Media, Row, RowDropped
+from trainers.learning_signal import LearningSignal, compute_signal
 from trainers.models import adapters, load_model, load_processor
 from trainers.online_filter import Reserve
-from trainers.rewards import Judged, judged, unscored
+from trainers.rewards import ScoredResponse, mark_unscored, score_responses, task_keys_of
 from trainers.rl.config import AGGREGATIONS, RlConfig
 from trainers.rl.prompts import EpochSampler, prompt_dataset
-from trainers.rollout import Part, learns_from, merged
-from trainers.run import ranks as world_size
-from trainers.run import trl_arguments
-from trainers.vllm_media import Shown, WithMedia
+from trainers.rollout import RolloutBatch, merge_groups, to_training_batch
+from trainers.run import trl_arguments, world_size
+from trainers.vllm_media import EncodedPrompt, LlmWithMedia
 
 
 class GroupTrainer(GRPOTrainer):  # type: ignore[misc]
-    """TRL's trainer over a snapshot's prompts. Rows that had to be dropped are counted by reason in `dropped`."""
+    """TRL's trainer over a snapshot's prompts. `dropped` counts dropped rows by reason."""
 
     def __init__(self, config: RlConfig, encoder: Encoder, rows: Dataset, **kwargs: Any) -> None:
         self.config, self.encoder = config, encoder
@@ -48,19 +46,19 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]
         self.anchors = Anchors(encoder)
         self.dropped: Counter[str] = Counter()
         self._rows: list[Row] = []
-        self._judged: list[Judged] = []
+        self._scored: list[ScoredResponse] = []
         self._pixels: list[dict[str, torch.Tensor]] = []
-        self._shown: list[Shown] = []
+        self._prompts: list[EncodedPrompt] = []
         super().__init__(reward_funcs=[reward], train_dataset=rows, processing_class=encoder.processor, **kwargs)
-        keys = rewards.keys_of(rows.with_format(None).select_columns(["problem_type", "data_type", "task"]).to_list(),
+        keys = task_keys_of(rows.with_format(None).select_columns(["problem_type", "data_type", "task"]).to_list(),
                                config.advantages.keys)  # fmt: skip
         self.reserve = Reserve(keys, config.seed, self.accelerator.process_index, self.accelerator.num_processes)
         if config.engine == "vllm":
-            self.vllm_generation.llm = WithMedia(self.vllm_generation.llm)
+            self.vllm_generation.llm = LlmWithMedia(self.vllm_generation.llm)
 
     def _get_train_sampler(self, dataset: Any = None) -> EpochSampler:
-        """TRL's order of prompts, but an epoch's is its own: TRL's goes on from the epoch before, and so a run that is
-        resumed in its second epoch would see the first one's order again."""
+        """TRL's sampler, seeded by epoch: TRL's generator continues from the previous epoch, so a run resumed in its
+        second epoch would repeat the order of the first."""
         return EpochSampler(
             lambda: int((self.state.epoch or 0.0) + 1e-6),
             data_source=self.train_dataset if dataset is None else dataset,
@@ -74,37 +72,41 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]
     # -- prompts and pixels ------------------------------------------------------------------------------------------
 
     def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, Any]]:
-        """TRL's hook before generation: the ids of each prompt, and the pixels of all of them."""
-        different: dict[str, Row] = {row["sample_id"]: row for row in self._rows}  # a prompt comes once a generation
+        """TRL's hook before generation: the token ids of each prompt, and the pixels of all."""
+        unique: dict[str, Row] = {row["sample_id"]: row for row in self._rows}  # prompts repeat
         with ThreadPoolExecutor(max(1, self.config.workers)) as pool:
-            shown = dict(zip(different, pool.map(self._encoded, different.values()), strict=True))
-        here = [shown[row["sample_id"]] for row in self._rows]
-        self._shown = here
-        self._pixels = [one.encoded.pixels for one in here]
-        fields: dict[str, Any] = joined(iter(self._pixels))
+            encoded = dict(zip(unique, pool.map(self._encode_row, unique.values()), strict=True))
+        self._prompts = [encoded[row["sample_id"]] for row in self._rows]
+        self._pixels = [prompt.encoded.pixels for prompt in self._prompts]
+        fields: dict[str, Any] = join_pixels(iter(self._pixels))
         if fields:
-            fields["mm_token_type_ids"] = [one.encoded.kinds for one in here]
-        return [one.encoded.ids for one in here], None, fields
+            fields["mm_token_type_ids"] = [prompt.encoded.kinds for prompt in self._prompts]
+        return [prompt.encoded.ids for prompt in self._prompts], None, fields
 
-    def _encoded(self, row: Row) -> Shown:
+    def _encode_row(self, row: Row) -> EncodedPrompt:
         try:
             media = self.encoder.media(row)
             encoded = self.encoder.prompt(row, media)
         except RowDropped as why:
-            # Some prompt must stand in its place until the group is left out: every rank has as many rows as any other.
-            nothing = self.encoder.tokenizer("?", add_special_tokens=False)["input_ids"]
-            return Shown(Encoded(nothing, [-100] * len(nothing), [0] * len(nothing), {}), Media(), nothing, why.reason)
+            # A placeholder prompt until the group is excluded: every rank must have as many rows as every other.
+            placeholder = self.encoder.tokenizer("?", add_special_tokens=False)["input_ids"]
+            return EncodedPrompt(
+                EncodedRow(placeholder, [-100] * len(placeholder), [0] * len(placeholder), {}),
+                Media(),
+                placeholder,
+                why.reason,
+            )
         bare = self.encoder.tokenizer(self.encoder.prompt_text(row), add_special_tokens=False)["input_ids"]
-        return Shown(encoded, media, bare)
+        return EncodedPrompt(encoded, media, bare)
 
     def _generate_single_turn(self, prompt_ids: Any, images: Any, fields: Any, *rest: Any, **more: Any) -> Any:
-        """TRL's generation; vLLM is given all media of a row, not its images alone."""
+        """TRL's generation, with all media of a row for vLLM rather than its images alone."""
         if self.config.engine == "vllm":
-            images = [[one] for one in self._shown]
+            images = [[one] for one in self._prompts]
         elif self.config.engine == "vllm_server":
-            if any(one.media.clips for one in self._shown):
+            if any(one.media.clips for one in self._prompts):
                 raise OneThinkerError("a vLLM server is sent images only by TRL 1.16; use engine: vllm for videos")
-            images = [list(one.media.images) or None for one in self._shown]
+            images = [list(one.media.images) or None for one in self._prompts]
         return super()._generate_single_turn(prompt_ids, images, fields, *rest, **more)
 
     def _get_per_token_logps_and_entropies(
@@ -118,7 +120,10 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]
         compute_aux_loss: bool = False,
         **_: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        """Log-probabilities of the completions, each row seen with its own images and videos."""
+        """Log-probabilities of the completions, (rows, logits_to_keep), given each row's images and videos.
+
+        Also the entropies and the auxiliary loss if asked for.
+        """
         size = batch_size or len(input_ids)
         found: dict[str, list[torch.Tensor]] = {"log_probs": [], "entropy": [], "aux_loss": []}
         for start in range(0, len(input_ids), size):
@@ -148,7 +153,7 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]
         labels = ids.masked_fill(mask == 0, -100)
         labels[:, :-keep] = -100
         inputs = {"input_ids": ids, "attention_mask": mask, "labels": labels}
-        inputs |= {name: value.to(ids.device) for name, value in joined(iter(pixels)).items()}
+        inputs |= {name: value.to(ids.device) for name, value in join_pixels(iter(pixels)).items()}
         kinds = torch.zeros_like(ids)
         for kind, token in self.encoder.kinds.items():
             kinds[:, :-keep][ids[:, :-keep] == token] = kind
@@ -164,71 +169,71 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]
     # -- rewards, the filter, advantages -----------------------------------------------------------------------------
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: list[str], ids: Any) -> torch.Tensor:
-        """TRL's hook after generation; returns every rank's rewards, NaN where one could not be scored."""
+        """TRL's hook after generation; returns every rank's rewards, (rows, 1), NaN for those without a score."""
         config, keys = self.config, self.config.advantages.keys
         workers = config.reward_workers
-        self._judged = judged(self._rows, completions, profile=config.profile, scheme=keys, workers=workers)
-        for i, one in enumerate(self._shown):
+        self._scored = score_responses(self._rows, completions, profile=config.profile, scheme=keys, workers=workers)
+        for i, one in enumerate(self._prompts):
             if one.dropped:
-                self._judged[i] = unscored(self._judged[i].task, one.dropped)
-        told = [float("nan") if one.reward is None else one.reward for one in self._judged]
-        return self.accelerator.gather(torch.tensor(told, device=self.accelerator.device)).unsqueeze(1)
+                self._scored[i] = mark_unscored(self._scored[i].task, one.dropped)
+        earned = [float("nan") if one.reward is None else one.reward for one in self._scored]
+        return self.accelerator.gather(torch.tensor(earned, device=self.accelerator.device)).unsqueeze(1)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        part = self.part([example["row"] for example in inputs])
+        batch = self.sample([example["row"] for example in inputs])
         if self.model.training and self.config.online_filter is not None:
-            part, seen = self._filled(part)
+            batch, seen = self._fill_batch(batch)
         else:
-            part, seen = part.with_kept([True] * len(part)), part.judged
-        signal = self._signal(part, seen)
+            batch, seen = batch.with_kept([True] * len(batch)), batch.scored
+        signal = self._compute_signal(batch, seen)
         self._log_signal(signal)
-        return learns_from(part, signal.mine, self.accelerator)
+        return to_training_batch(batch, signal.mine, self.accelerator)
 
-    def part(self, rows: list[Row]) -> Part:
-        """Responses to these rows, scored. Every rank must ask for as many rows as every other."""
+    def sample(self, rows: list[Row]) -> RolloutBatch:
+        """Sample and score a response to each of these rows. Every rank must ask for the same number of rows."""
         self._rows = rows
         output = super()._generate_and_score_completions([{"prompt": row["prompt"], "row": row} for row in rows])
-        for one in self._shown[:: self.num_generations]:
+        for one in self._prompts[:: self.num_generations]:
             if one.dropped:
                 self.dropped[one.dropped] += 1
                 print(f"a row was dropped: {one.dropped}", file=sys.stderr)
-        return Part(output, rows, self._judged, [one.encoded.pixels for one in self._shown])
+        return RolloutBatch(output, rows, self._scored, [one.encoded.pixels for one in self._prompts])
 
-    def _filled(self, first: Part) -> tuple[Part, list[Judged]]:
-        """A part of the same size whose groups the filter keeps, as far as its rounds go; and all that was judged."""
+    def _fill_batch(self, first: RolloutBatch) -> tuple[RolloutBatch, list[ScoredResponse]]:
+        """Replace the groups that the filter drops, within its rounds; also returns every response that was scored."""
         settings, size = self.config.online_filter, self.num_generations
         assert settings is not None
         full = len(first) // size
-        groups: list[Part] = []
-        spare: list[Part] = []
-        part, seen, drawn, missing = first, list(first.judged), 0, full
+        groups: list[RolloutBatch] = []
+        spare: list[RolloutBatch] = []
+        batch, seen, sampled, missing = first, list(first.scored), 0, full
         for round_ in range(settings.rounds + 1):
-            for group in part.groups(size):
-                kept = len(groups) < full and settings.keeps([one.accuracy for one in group.judged])
+            for group in batch.groups(size):
+                kept = len(groups) < full and settings.keeps([one.accuracy for one in group.scored])
                 (groups if kept else spare).append(group)
-            drawn += len(part) // size
+            sampled += len(batch) // size
             missing = full - len(groups)
-            # Every rank generates as many as the one that lacks most: the model may be spread over all of them.
+            # Every rank generates as many as the rank that lacks most: the model may be sharded over all of them.
             most = int(self.accelerator.gather(torch.tensor([missing], device=self.accelerator.device)).max())
             if most == 0 or round_ == settings.rounds:
                 break
             wanted: list[str | None] = [None] * most
             if settings.same_task:
-                left_out: list[str | None] = [group.judged[0].task for group in spare[len(spare) - missing :]]
-                wanted = [*left_out, *wanted][:most]
+                dropped: list[str | None] = [group.scored[0].task for group in spare[len(spare) - missing :]]
+                wanted = [*dropped, *wanted][:most]
             rows = [self.train_dataset[i]["row"] for i in self.reserve.take(wanted) for _ in range(size)]
-            part = self.part(rows)
-            seen += part.judged
-        self._metrics["train"]["filter/kept"].append(len(groups) / drawn)
+            batch = self.sample(rows)
+            seen += batch.scored
+        self._metrics["train"]["filter/kept"].append(len(groups) / sampled)
         self._metrics["train"]["filter/unfilled"].append(missing)
-        learnt_from = [True] * (len(groups) * size) + [False] * (missing * size)
-        return merged(groups + spare[:missing], self._tokenizer.pad_token_id).with_kept(learnt_from), seen
+        kept_rows = [True] * (len(groups) * size) + [False] * (missing * size)
+        return merge_groups(groups + spare[:missing], self._tokenizer.pad_token_id).with_kept(kept_rows), seen
 
-    def _signal(self, part: Part, seen: list[Judged]) -> Signal:
-        """Advantages of this rank's rows, computed by every rank from all ranks' rows alike."""
-        mine = list(zip(part.judged, part.kept, strict=True))
+    def _compute_signal(self, batch: RolloutBatch, seen: list[ScoredResponse]) -> LearningSignal:
+        """Advantages of this rank's rows; every rank computes them from all ranks' rows."""
+        mine = list(zip(batch.scored, batch.kept, strict=True))
         training, settings = self.model.training, self.config.online_filter
-        return learnt(
+        return compute_signal(
             self.estimator,
             gather_object(mine),
             self.num_generations if training else self.num_generations_eval,
@@ -238,7 +243,7 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]
             update=training,
         )
 
-    def _log_signal(self, signal: Signal) -> None:
+    def _log_signal(self, signal: LearningSignal) -> None:
         mode = "train" if self.model.training else "eval"
         for name, value in signal.metrics.items():
             self._metrics[mode][name].append(value)
@@ -272,12 +277,12 @@ class GroupTrainer(GRPOTrainer):  # type: ignore[misc]
 
 
 def reward(**_: Any) -> list[float]:
-    """The name under which TRL logs rewards; they are computed in `GroupTrainer._calculate_rewards`."""
+    """A placeholder whose name TRL logs rewards under; `GroupTrainer._calculate_rewards` computes them."""
     raise TypeError("rewards come from the verifier")
 
 
 def build(snapshot: Snapshot, config: RlConfig) -> GroupTrainer:
-    """The trainer, ready to `train()`. Raises UsageError where the batch does not divide among the ranks."""
+    """Build the trainer. Raises UsageError if the batch does not divide among the ranks."""
     accumulation = config.accumulation(world_size(config))
     encoder = Encoder(load_processor(config.model), config.media, config.max_prompt)
     engine = {"use_vllm": False, "generation_kwargs": {"suppress_tokens": encoder.media_token_ids}}
@@ -302,7 +307,7 @@ def build(snapshot: Snapshot, config: RlConfig) -> GroupTrainer:
         loss_type=AGGREGATIONS[config.aggregation],
         importance_sampling_level=config.importance,
         scale_rewards="none",  # advantages are ours
-        dataloader_num_workers=0,  # a row is text until the trainer decodes its media, in `workers` threads
+        dataloader_num_workers=0,  # rows are text; the trainer decodes their media in `workers` threads
         mask_truncated_completions=False,
         **engine,
     )

@@ -12,10 +12,10 @@ from trainers.run import divide
 @settings
 @dataclass(frozen=True)
 class SftConfig:
-    """What `onethinker train sft CONFIG` reads. Defaults are OneThinker's (arXiv 2512.03043v3, code 768b20f).
+    """The settings of `onethinker train sft CONFIG`. Defaults are OneThinker's (arXiv 2512.03043v3, code 768b20f).
 
     An optimiser step takes `batch` rows over all ranks, `per_device` at a time on each. With `gpus` the run
-    refuses to start on another number of processes. `trainer` goes to TRL's SFTConfig as it is.
+    refuses to start on another number of processes. `trainer` is passed on to TRL's SFTConfig.
     """
 
     snapshot: str
@@ -43,7 +43,7 @@ class SftConfig:
     trainer: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained."""
+        """Raise ValueError for settings that cannot be trained."""
         for name in ("batch", "per_device", "max_length", "log_steps", "save_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -51,5 +51,5 @@ class SftConfig:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
 
     def accumulation(self, ranks: int) -> int:
-        """Micro-batches of an optimiser step on each rank. Raises UsageError where the rows do not divide."""
+        """Micro-batches per optimiser step on each rank. Raises UsageError if the rows do not divide."""
         return divide(self.batch, self.per_device * ranks, "batch", "per_device × ranks")

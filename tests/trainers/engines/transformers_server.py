@@ -40,8 +40,8 @@ class Server:
         )
         answer = said.sequences[0, len(prompt_ids) :]
         logps = [torch.log_softmax(row[0], -1)[token].item() for row, token in zip(said.logits, answer, strict=True)]
-        told = {"global_steps": self.step}
-        return TokenOutput(token_ids=answer.tolist(), log_probs=logps, stop_reason="completed", extra_fields=told)
+        extra = {"global_steps": self.step}
+        return TokenOutput(token_ids=answer.tolist(), log_probs=logps, stop_reason="completed", extra_fields=extra)
 
     def media(self, images: Any, videos: Any) -> dict[str, Any]:
         """Pixels of a prompt's images and videos (each with its metadata), which verl has resized and sampled."""
@@ -50,8 +50,8 @@ class Server:
             found |= self.processor.image_processor(images=images, return_tensors="pt")
         if videos:
             frames, metadata = zip(*videos, strict=True)
-            told = {"video_metadata": list(metadata), "do_sample_frames": False, "return_tensors": "pt"}
-            found |= self.processor.video_processor(videos=list(frames), **told)
+            settings = {"video_metadata": list(metadata), "do_sample_frames": False, "return_tensors": "pt"}
+            found |= self.processor.video_processor(videos=list(frames), **settings)
         return found
 
     def wake_up(self) -> None:

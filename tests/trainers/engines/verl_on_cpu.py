@@ -34,7 +34,7 @@ class Device(ModuleType):
 
 @PlatformRegistry.register(platform="cpu")
 class Processor(PlatformBase):
-    """Ray hands it out as a GPU; `torch` is told that it is a CPU."""
+    """Ray hands it out as a GPU; `torch` treats it as a CPU."""
 
     device_name = "cpu"
     vendor_name = "none"
