@@ -1,6 +1,6 @@
 """Media as APIs want them: images within a pixel cap as JPEG, video frames sampled at a rate with their times.
 
-These functions run in worker processes that can be killed (see `preparing`), so they import little and trust nothing.
+These functions run in worker processes that can be killed (see `media_pool`), so they import little and trust nothing.
 """
 
 import base64

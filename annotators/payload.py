@@ -11,7 +11,7 @@ from annotators.messages import Failure, PayloadError, Reply
 
 
 def parse_reply(body: bytes, secret: str, read: Callable[[Any], Reply], request_id: str | None = None) -> Reply:
-    """The reply in a whole body, which becomes its `raw`; `request_id` speaks over the payload's own.
+    """The reply in a whole body, which becomes its `raw`; `request_id` overrides the payload's own.
 
     Raises Failure, retryable, for a body that is no JSON or not what the API promises. `secret` is blanked out.
     """

@@ -66,7 +66,7 @@ class RateLimiter:
         self._adapt()
 
     def record_failure(self, failure: Failure) -> None:
-        """A request failed. Where most answers of late were "slow down", all wait as long as the provider asks."""
+        """A request failed. If most of the window's answers are "slow down", all wait as long as it asks."""
         if failure.overload:
             self._limited += 1
             if failure.retry_after_s and self._limited > len(self._latencies):

@@ -31,7 +31,7 @@ class Settings:
         rpm: Requests a minute at most.
         tpm: Tokens a minute at most, input and longest output together.
         budget_usd: Stop before this much is spent, requests in flight counted.
-        prices: A TOML file of prices that speaks over the built-in one.
+        prices: A TOML file of prices that overrides the built-in one.
         tries: How often one request is sent when it fails by a fault that may pass.
         odd_retries: How often a response that is flagged (no tags, cut off, …) is asked for again, as a new attempt.
         timeout_s: Seconds until a request counts as hanging.

@@ -31,14 +31,14 @@ Rows = list[tuple[str, dict[str, Any]]]
 
 
 class TraceWriter:
-    """Takes rows and sees to it that each reaches the lake once. Use as an async context manager."""
+    """Journals rows and commits each to the lake once. Use as an async context manager."""
 
     def __init__(self, run: Run, verifier: Verifier | None = None) -> None:
         self._run = run
         self._verifier = verifier
         self._journal = Journal(journal_folder(run.corpus), run.run_id)
         self._rows: Rows = []
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="trace_writer")
         self._commit_s = 0.0
         self._wake = asyncio.Event()
         self._progress = asyncio.Event()

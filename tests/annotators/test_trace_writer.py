@@ -1,4 +1,4 @@
-"""The ledger: rows reach the lake in batches, and in ever fewer of them the longer a run takes."""
+"""The trace writer: rows reach the lake in batches, and in ever fewer of them the longer a run takes."""
 
 import asyncio
 from pathlib import Path
