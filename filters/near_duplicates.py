@@ -1,4 +1,4 @@
-"""What is nearly the same: texts by MinHash, pictures and clips by perceptual hash."""
+"""Near-duplicates: texts by MinHash, images and clips by perceptual hash."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ from PIL import Image
 from corpus.media.video import read_frames
 
 SHINGLE_CHARACTERS = 5
-FEW = 64  # texts of a group that are sooner compared with each other than by MinHash
+PAIRWISE_TEXTS = 64  # in a group of at most this many, comparing all pairs is faster than MinHash
 PERMUTATIONS, BANDS = 128, 32  # four rows a band: two texts of Jaccard 0.7 are compared with probability 0.9998
 SEED = 1
 HASH_BITS = 64
@@ -31,7 +31,7 @@ def _normalise(text: str) -> str:
 
 
 def find_near_texts(texts: Sequence[str], groups: Sequence[Hashable], threshold: float) -> list[int | None]:
-    """For each text the place of an earlier one of its group that it nearly repeats, or None; in order.
+    """For each text the index of an earlier near-duplicate in its group, or None; in order.
 
     Nearly is a Jaccard similarity of their shingles of at least `threshold`. Texts are only compared with those that
     were kept themselves, so a chain of small changes does not carry all of its links away.
@@ -41,7 +41,7 @@ def find_near_texts(texts: Sequence[str], groups: Sequence[Hashable], threshold:
         members[group].append(place)
     found: list[int | None] = [None] * len(texts)
     for places in members.values():
-        compare = _each_with_each if len(places) <= FEW else _by_minhash
+        compare = _each_with_each if len(places) <= PAIRWISE_TEXTS else _by_minhash
         for place, near in compare(texts, places, threshold) if len(places) > 1 else ():
             found[place] = near
     return found
@@ -84,7 +84,7 @@ def _alike(mine: frozenset[str], theirs: frozenset[str], threshold: float) -> bo
 
 
 def find_near_hashes(hashes: Iterable[Sequence[int] | None], distance: int) -> list[int | None]:
-    """For each medium the place of an earlier one that it nearly repeats, or None; in order.
+    """For each medium the index of an earlier near-duplicate, or None; in order.
 
     A medium is a list of hashes, one for an image and one for each moment of a clip; nearly is at most `distance` bits
     of each. None, a medium that could not be hashed, is like no other. Hashes that differ in at most `distance` of

@@ -27,14 +27,14 @@ STEPS = "filters.steps"
 
 
 class StepOptions(BaseModel):
-    """What a step's options have in common: unknown names are refused."""
+    """The base of every step's options: unknown names are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a recipe: the module that does it, and its options."""
+    """One step of a recipe: its name, which is that of a file in filters/steps, and its options."""
 
     name: str
     options: StepOptions

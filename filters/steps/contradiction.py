@@ -20,9 +20,9 @@ from filters.score import warm
 from filters.steps._threshold import check_types
 
 _ANNOUNCED = re.compile(
-    r"\banswer\s*(?:is|:|=|would be|should be|must be)\s*:?\s*(?:option\s*)?(?=(?P<said>[^\n]+))", re.IGNORECASE
+    r"\banswer\s*(?:is|:|=|would be|should be|must be)\s*:?\s*(?:option\s*)?(?=(?P<text>[^\n]+))", re.IGNORECASE
 )
-_BOXED = re.compile(r"\\boxed\s*\{(?P<said>[^{}\n]+(?:\{[^{}\n]*\}[^{}\n]*)*)\}")
+_BOXED = re.compile(r"\\boxed\s*\{(?P<text>[^{}\n]+(?:\{[^{}\n]*\}[^{}\n]*)*)\}")
 _END = re.compile(r"(?:[.;]|,(?= )|!| because\b| since\b| so\b| as\b)(?:\s|$)")
 _AROUND = " \t.,;:!*_\"'`"
 
@@ -49,7 +49,7 @@ class Options(StepOptions):
 
 
 def drops(candidates: Candidates, options: Options) -> pa.Table:
-    """The traces that contradict themselves."""
+    """The traces whose answer contradicts their reasoning."""
     return candidates.check_texts(
         partial(check, agreement=options.agreement, types=frozenset(options.problem_types)),
         "thinking, answer",
@@ -67,13 +67,13 @@ def check(texts: pa.Table, agreement: float, types: frozenset[str]) -> pa.Table:
 
     reasons: list[str | None] = [None] * texts.num_rows
     rows = zip(texts["thinking"].to_pylist(), texts["problem_type"].to_pylist(), strict=True)
-    said = [conclusion(text or "") if name in types else None for text, name in rows]
-    places = [i for i, (s, a) in enumerate(zip(said, texts["answer"].to_pylist(), strict=True)) if s and a]
+    conclusions = [find_conclusion(text or "") if name in types else None for text, name in rows]
+    places = [i for i, (c, a) in enumerate(zip(conclusions, texts["answer"].to_pylist(), strict=True)) if c and a]
     if places:
         chosen = texts.take(pa.array(places))
         asked = pa.table(
             {
-                "response": pa.array([wrap("", said[i] or "") for i in places], pa.string()),
+                "response": pa.array([wrap("", conclusions[i] or "") for i in places], pa.string()),
                 "ground_truth": chosen["answer"],
                 "problem_type": chosen["problem_type"],
                 "data_type": chosen["data_type"],
@@ -87,7 +87,7 @@ def check(texts: pa.Table, agreement: float, types: frozenset[str]) -> pa.Table:
     return pa.table({"reason": pa.array(reasons, pa.string())})
 
 
-def conclusion(thinking: str) -> str | None:
+def find_conclusion(thinking: str) -> str | None:
     """The answer that the reasoning announces last, or None."""
     last = max(
         (found for pattern in (_ANNOUNCED, _BOXED) for found in pattern.finditer(thinking)),
@@ -96,12 +96,12 @@ def conclusion(thinking: str) -> str | None:
     )
     if last is None:
         return None
-    said = last["said"]
+    text = last["text"]
     if last.re is _ANNOUNCED:
-        if boxed := _BOXED.search(said):
-            said = boxed["said"]
-        elif said.startswith("{"):
-            said = said[: said.rfind("}") + 1]
-        elif end := _END.search(said):
-            said = said[: end.start()]
-    return said.strip(_AROUND) or None
+        if boxed := _BOXED.search(text):
+            text = boxed["text"]
+        elif text.startswith("{"):
+            text = text[: text.rfind("}") + 1]
+        elif end := _END.search(text):
+            text = text[: end.start()]
+    return text.strip(_AROUND) or None

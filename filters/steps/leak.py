@@ -50,8 +50,8 @@ def _reason(response: str, thinking: str, answer: str, head: float) -> str | Non
     before, found, _ = response.partition("<think>")
     if found and answer and (_announces(before, answer) or "<answer>" in before):
         return "answer_before_reasoning"
-    said = thinking.casefold()
-    if any(word in said for word in _GIVEN_WORDS) and _GIVEN.search(thinking):  # looking for words first is much faster
+    lowered = thinking.casefold()
+    if any(word in lowered for word in _GIVEN_WORDS) and _GIVEN.search(thinking):  # a word search first is much faster
         return "refers_to_given_answer"
     if answer and _announces(thinking, answer, int(len(thinking) * head)):
         return "answer_before_reasoning"
@@ -60,11 +60,11 @@ def _reason(response: str, thinking: str, answer: str, head: float) -> str | Non
 
 def _announces(text: str, answer: str, end: int | None = None) -> bool:
     """Whether the answer itself is announced within the first `end` characters (that is where the words begin)."""
-    said = answer.strip().casefold()
+    wanted = answer.strip().casefold()
     for found in _ANNOUNCED.finditer(text[: end + 40] if end is not None else text):
         if end is not None and found.start() > end:
             return False
-        rest = text[found.end() : found.end() + len(said) + 1].casefold()
-        if rest.startswith(said) and not rest[len(said) :].isalnum():
+        rest = text[found.end() : found.end() + len(wanted) + 1].casefold()
+        if rest.startswith(wanted) and not rest[len(wanted) :].isalnum():
             return True
     return False

@@ -15,7 +15,7 @@ from filters import near_duplicates
 from filters.candidates import Candidates
 from filters.recipe import parse
 from filters.steps.balance import share_out
-from filters.steps.contradiction import conclusion
+from filters.steps.contradiction import find_conclusion
 from filters.steps.repetition import repeats
 
 Add = Callable[..., str]
@@ -157,7 +157,7 @@ def test_leak(corpus: Corpus, sample: Add, trace: Add, thinking: str, response: 
     ],
 )
 def test_conclusion(thinking: str, expected: str | None) -> None:
-    assert conclusion(thinking) == expected
+    assert find_conclusion(thinking) == expected
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_sound(corpus: Corpus, sample: Add, trace: Add) -> None:
 
 @pytest.mark.parametrize("few", [0, 64])
 def test_near_texts_finds_the_same_by_minhash_and_by_comparing_all(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
-    monkeypatch.setattr(near_duplicates, "FEW", few)
+    monkeypatch.setattr(near_duplicates, "PAIRWISE_TEXTS", few)
     chance = random.Random(3)
     words = [
         "what",
