@@ -1,5 +1,8 @@
 """A small corpus with media, samples, traces and verdicts, made directly, for tests of what comes after."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +93,23 @@ def write_video(path: Path, frames: int, fps: int = 10, shade: int = 0) -> None:
         container.mux(stream.encode())
 
 
+@contextmanager
+def keep_scheduling() -> Iterator[None]:
+    """Give this thread its scheduling policy back at the end of the block.
+
+    SVT-AV1, if run by root, moves the thread that opens the encoder to real-time priority 99 (SCHED_FIFO), which every
+    process started later inherits: from then on the test run starves all else on the machine, its own servers included.
+    """
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
+
+
 def clip(path: Path, codec: str = "libx264", frames: int = 60, fps: int = 30) -> Path:
     """A 96 × 64 video of noise, whose frames do not compress away; skips the test if PyAV lacks the encoder."""
     import av
@@ -98,7 +118,10 @@ def clip(path: Path, codec: str = "libx264", frames: int = 60, fps: int = 30) ->
     if codec not in av.codecs_available:
         pytest.skip(f"this PyAV has no {codec} encoder to make the file with")
     rng = np.random.default_rng(0)
-    with av.open(str(path), "w", options={"movflags": "faststart"} if path.suffix == ".mp4" else {}) as out:
+    with (
+        keep_scheduling(),
+        av.open(str(path), "w", options={"movflags": "faststart"} if path.suffix == ".mp4" else {}) as out,
+    ):
         stream = out.add_stream(codec, rate=fps)
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
         for _ in range(frames):

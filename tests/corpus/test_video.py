@@ -1,5 +1,6 @@
 """Videos are decoded the same way everywhere: by decord, or by PyAV where decord is missing or cannot read them."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -122,3 +123,10 @@ def shades(path: Path, codec: str) -> None:
             picture = np.full((48, 64, 3), 8 * i, np.uint8)
             out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         out.mux(stream.encode())
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="this system has no scheduling policies to keep")
+def test_making_an_av1_clip_leaves_the_scheduling_policy_alone(tmp_path: Path) -> None:
+    before = os.sched_getscheduler(0)
+    clip(tmp_path / "a.mkv", "libsvtav1")
+    assert os.sched_getscheduler(0) == before
