@@ -68,7 +68,7 @@ def test_parquet_goes_to_standard_output_whole(corpus: Path, tmp_path: Path) -> 
         (["sql"], 2, "QUERY"),
         (["sql", "select 1", "--format", "xml"], 2, "Choose from"),
         (["sql", "select 1", "--corpus", "nowhere"], 1, "onethinker init"),
-        (["snapshots", "show", "demo@new"], 2, "after the @"),
+        (["snapshots", "show", "demo@new"], 2, "follows the @"),
         (["sql", "select teachr from traces"], 1, "teacher"),
         (["sql", "drop table lake.samples"], 1, "read-only"),
     ],

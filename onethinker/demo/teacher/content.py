@@ -1,4 +1,4 @@
-"""What a request asks and shows, whatever wire format it came in: a text, pictures, or timed frames of a video."""
+"""The decoded content of a request, from any API: text, images, and timed video frames."""
 
 import io
 import re
@@ -14,7 +14,7 @@ from PIL import Image
 Pixels = npt.NDArray[np.uint8]
 
 MAX_FRAMES = 32
-_MAX_SIDE = 1280  # larger pictures are looked at reduced: shares of the picture stay what they are
+_MAX_SIDE = 1280  # larger images are scaled down: shares of the image stay the same
 _MAX_PIXELS = 50_000_000
 
 _STAMP = re.compile(
@@ -27,12 +27,12 @@ _LASTS = re.compile(r"(?:lasts|duration|length)\D{0,24}(\d+(?:\.\d+)?)\s*s", re.
 
 
 class MediaDecodeError(ValueError):
-    """A picture or video that cannot be opened; the wire answers with its own kind of 400."""
+    """An image or video that does not decode; each API answers it with status 400."""
 
 
 @dataclass(frozen=True)
 class ContentPart:
-    """One part of a message, in order: a text, a picture's bytes or a video's bytes."""
+    """One part of a message: text, or the bytes of an image or a video."""
 
     text: str = ""
     image: bytes | None = None
@@ -41,7 +41,7 @@ class ContentPart:
 
 @dataclass(frozen=True)
 class TimedFrame:
-    """One picture of a video and its time in seconds from the beginning."""
+    """One frame of a video, RGB (height, width, 3), and its time from the start."""
 
     time_s: float
     pixels: Pixels
@@ -49,7 +49,7 @@ class TimedFrame:
 
 @dataclass(frozen=True)
 class RequestContent:
-    """The text of a request without the frames' time stamps, its single pictures and its frames."""
+    """The text of a request without time stamps, its single images and its video frames."""
 
     text: str
     images: tuple[Pixels, ...] = ()
@@ -57,7 +57,7 @@ class RequestContent:
 
     @cached_property
     def options(self) -> dict[str, str]:
-        """Letter → text of the options on offer, empty for a question without."""
+        """The options of a multiple-choice question by letter; empty for any other question."""
         found = dict(_OPTION.findall(self.text))
         letters = sorted(found)
         in_order = letters == [chr(65 + n) for n in range(len(letters))]
@@ -65,22 +65,22 @@ class RequestContent:
 
     @cached_property
     def duration_s(self) -> float:
-        """How long the video is: as the text says, else one step beyond the last frame; 0 without frames."""
+        """The video's length: as stated in the text, else one step after the last frame; 0 without frames."""
         if not self.frames:
             return 0.0
         last = self.frames[-1].time_s
-        said = _LASTS.search(self.text)
-        if said and float(said[1]) >= last:
-            return float(said[1])
+        stated = _LASTS.search(self.text)
+        if stated and float(stated[1]) >= last:
+            return float(stated[1])
         step = (last - self.frames[0].time_s) / (len(self.frames) - 1) if len(self.frames) > 1 else 1.0
         return last + step
 
 
 def decode_content(parts: list[ContentPart]) -> RequestContent:
-    """Sort the parts of a request into text, stills and frames.
+    """Decode the parts of a request into text, single images and video frames.
 
-    Several pictures with a time stamp such as `[1.00 s]` before each are the frames of a video; several without are
-    taken as frames a second apart. Raises MediumError for bytes that are no picture or no video.
+    Several images are the frames of a video: at the time stamp before each, such as `[1.00 s]`, or one second apart.
+    Raises MediaDecodeError for bytes that are no image or no video.
     """
     texts: list[str] = []
     pictures: list[tuple[float | None, Pixels]] = []
@@ -111,7 +111,7 @@ def _subsample(frames: list[TimedFrame]) -> list[TimedFrame]:
 
 def _decode_image(data: bytes) -> Pixels:
     try:
-        with Image.open(io.BytesIO(data)) as header:  # the size is looked at before anything is unpacked
+        with Image.open(io.BytesIO(data)) as header:  # check the size before decoding
             width, height = header.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise MediaDecodeError(f"the image could not be read: {error}") from error
@@ -136,12 +136,12 @@ def _shrink(pixels: Pixels) -> Pixels:
 
 
 def _decode_video(data: bytes) -> list[TimedFrame]:
-    """Up to 32 frames spread evenly over a video's decoded frames."""
+    """Up to 32 frames, evenly spread over the decoded frames of a video."""
     try:
         with av.open(io.BytesIO(data), "r") as container:
             stream = container.streams.video[0]
             stream.thread_type = "NONE"
-            # Every frame is decoded, few are kept: counts in headers lie, and worlds like ours are short.
+            # Decode every frame and keep few: frame counts in headers are unreliable, and the videos are short.
             frames: list[TimedFrame] = []
             keep_each = 1
             for number, picture in enumerate(container.decode(stream)):

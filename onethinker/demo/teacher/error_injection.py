@@ -1,6 +1,6 @@
-"""Being wrong on purpose, in the ways that models are: misread, miscounted, mixed up, malformed, cut off.
+"""Deliberate errors of the kinds that models make: misread, miscounted, mixed up, malformed, cut off.
 
-A mistake takes a Finding and random numbers and returns a wrong Finding, or None where it does not apply.
+Each takes a MeasuredAnswer and random numbers and returns a wrong one, or None if it does not apply.
 """
 
 import copy
@@ -12,88 +12,88 @@ from typing import Any
 from onethinker.demo.teacher.measurements import MeasuredAnswer
 from onethinker.demo.world.palette import COLOURS, FORMS
 
-Mistake = Callable[[MeasuredAnswer, random.Random, dict[str, str]], MeasuredAnswer | None]
+InjectedError = Callable[[MeasuredAnswer, random.Random, dict[str, str]], MeasuredAnswer | None]
 
 
-def inject_error(finding: MeasuredAnswer, rng: random.Random, options: dict[str, str]) -> MeasuredAnswer:
-    """The finding with one mistake in it that fits its kind."""
-    order = list(_BY_KIND[finding.kind])
+def inject_error(measured: MeasuredAnswer, rng: random.Random, options: dict[str, str]) -> MeasuredAnswer:
+    """The answer with one error that fits its kind."""
+    order = list(_BY_KIND[measured.kind])
     rng.shuffle(order)
-    for mistake in order:
-        wrong = mistake(finding, rng, options)
-        if wrong is not None and wrong.answer != finding.answer:
+    for error in order:
+        wrong = error(measured, rng, options)
+        if wrong is not None and wrong.answer != measured.answer:
             return wrong
-    return _replace(finding, "I can not tell.", "I can not tell.") if isinstance(finding.answer, str) else finding
+    return _replace(measured, "I can not tell.", "I can not tell.") if isinstance(measured.answer, str) else measured
 
 
-def _other_letter(finding: MeasuredAnswer, rng: random.Random, options: dict[str, str]) -> MeasuredAnswer | None:
-    others = [letter for letter in options if letter != finding.answer]
+def _other_letter(measured: MeasuredAnswer, rng: random.Random, options: dict[str, str]) -> MeasuredAnswer | None:
+    others = [letter for letter in options if letter != measured.answer]
     if not others:
         return None
     letter = rng.choice(others)
-    return _replace(finding, letter, f"On second thoughts, {options[letter]} fits better.")
+    return _replace(measured, letter, f"On second thoughts, {options[letter]} fits better.")
 
 
-def _off_by_one(finding: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> MeasuredAnswer | None:
-    if not re.fullmatch(r"-?\d+", str(finding.answer)):
+def _off_by_one(measured: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> MeasuredAnswer | None:
+    if not re.fullmatch(r"-?\d+", str(measured.answer)):
         return None
-    number = int(str(finding.answer)) + rng.choice((-1, 1))
+    number = int(str(measured.answer)) + rng.choice((-1, 1))
     number = abs(number)
-    return _replace(finding, str(number), f"Counting once more I get {number}.")
+    return _replace(measured, str(number), f"Counting once more I get {number}.")
 
 
-def _misjudged(finding: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> MeasuredAnswer | None:
-    if not re.fullmatch(r"-?\d*\.?\d+", str(finding.answer)):
+def _misjudged(measured: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> MeasuredAnswer | None:
+    if not re.fullmatch(r"-?\d*\.?\d+", str(measured.answer)):
         return None
-    number = float(str(finding.answer)) * rng.choice((0.4, 0.6, 1.6, 2.0))
-    return _replace(finding, f"{number:.4g}", f"Seen in proportion it is nearer to {number:.4g}.")
+    number = float(str(measured.answer)) * rng.choice((0.4, 0.6, 1.6, 2.0))
+    return _replace(measured, f"{number:.4g}", f"Seen in proportion it is nearer to {number:.4g}.")
 
 
-def _upside_down(finding: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> MeasuredAnswer | None:
-    fraction = re.fullmatch(r"\$(-?)\\frac\{(\d+)\}\{(\d+)\}\$", str(finding.answer))
+def _upside_down(measured: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> MeasuredAnswer | None:
+    fraction = re.fullmatch(r"\$(-?)\\frac\{(\d+)\}\{(\d+)\}\$", str(measured.answer))
     if not fraction:
         return None
     turned = rf"${fraction[1]}\frac{{{fraction[3]}}}{{{fraction[2]}}}$"
-    return _replace(finding, turned, f"Dividing the other way round gives {turned}.")
+    return _replace(measured, turned, f"Dividing the other way round gives {turned}.")
 
 
-def _misread(finding: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> MeasuredAnswer | None:
-    """Letters that look alike, in every word."""
+def _misread(measured: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> MeasuredAnswer | None:
+    """Swap similar letters in every word."""
     pairs = ("ao", "ec", "nm", "il", "rt", "AR", "EF", "O0", "S5", "17", "IL", "TF", "38", "uv")
     swaps = {pair[n]: pair[1 - n] for pair in pairs for n in (0, 1)}
-    words = str(finding.answer).split()
+    words = str(measured.answer).split()
     wrong = []
     for word in words:
         spots = [n for n, letter in enumerate(word) if letter in swaps]
         spot = rng.choice(spots) if spots else -1
         wrong.append(word[:spot] + swaps[word[spot]] + word[spot + 1 :] if spots else word[:-1])
     text = " ".join(wrong)
-    return _replace(finding, text, f"It seems to say {text}.")
+    return _replace(measured, text, f"It seems to say {text}.")
 
 
-def _other_names(finding: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> MeasuredAnswer | None:
-    """Every colour and form taken for another one, and left for right."""
-    text = str(finding.answer)
+def _other_names(measured: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> MeasuredAnswer | None:
+    """Swap every colour and form for another one, and left for right."""
+    text = str(measured.answer)
     turned = {"left": "right", "right": "left", "top": "bottom", "bottom": "top", "grows": "turns", "waits": "jumps"}
     for names in (list(COLOURS), list(FORMS)):
         step = rng.randrange(1, len(names))
         turned |= {name: names[(n + step) % len(names)] for n, name in enumerate(names)}
     pattern = r"\b(" + "|".join(turned) + r")\b"
     wrong = re.sub(pattern, lambda match: turned[match[1]], text)
-    return _replace(finding, wrong, f"Looking closer: {wrong}") if wrong != text else None
+    return _replace(measured, wrong, f"Looking closer: {wrong}") if wrong != text else None
 
 
-def _short(finding: MeasuredAnswer, _: random.Random, __: dict[str, str]) -> MeasuredAnswer | None:
-    words = str(finding.answer).split()
+def _short(measured: MeasuredAnswer, _: random.Random, __: dict[str, str]) -> MeasuredAnswer | None:
+    words = str(measured.answer).split()
     if len(words) < 3:
         return None
     text = " ".join(words[: max(1, len(words) // 3)])
-    return _replace(finding, text, "That is all that matters.")
+    return _replace(measured, text, "That is all that matters.")
 
 
-def _shifted(finding: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> MeasuredAnswer | None:
-    """Boxes and points moved by most of a box's size."""
-    answer = _fields(finding)
+def _shifted(measured: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> MeasuredAnswer | None:
+    """Move boxes and points by most of a box's size."""
+    answer = _fields(measured)
     if "boxes" not in answer:
         return None
     first = next(iter(answer["boxes"].values()), None) if isinstance(answer["boxes"], dict) else answer["boxes"]
@@ -102,23 +102,23 @@ def _shifted(finding: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> 
     share = rng.uniform(0.6, 0.9)
     across = rng.choice((-1, 1)) * max(share * (first[2] - first[0]), 40)
     down = rng.choice((-1, 1)) * max(share * (first[3] - first[1]), 40)
-    return _move_points(finding, lambda x, y: (x + across, y + down), "Allowing for the edges, I move it a little.")
+    return _move_points(measured, lambda x, y: (x + across, y + down), "Allowing for the edges, I move it a little.")
 
 
-def _axes_swapped(finding: MeasuredAnswer, _: random.Random, __: dict[str, str]) -> MeasuredAnswer | None:
-    return _move_points(finding, lambda x, y: (y, x), "I write the row first and the column second.")
+def _axes_swapped(measured: MeasuredAnswer, _: random.Random, __: dict[str, str]) -> MeasuredAnswer | None:
+    return _move_points(measured, lambda x, y: (y, x), "I write the row first and the column second.")
 
 
-def _span_turned(finding: MeasuredAnswer, _: random.Random, __: dict[str, str]) -> MeasuredAnswer | None:
-    answer = _fields(finding)
+def _span_turned(measured: MeasuredAnswer, _: random.Random, __: dict[str, str]) -> MeasuredAnswer | None:
+    answer = _fields(measured)
     if not isinstance(answer.get("time"), list):
         return None
     answer["time"] = answer["time"][::-1]
-    return _replace(finding, answer, "The later time comes first.")
+    return _replace(measured, answer, "The later time comes first.")
 
 
-def _mistimed(finding: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> MeasuredAnswer | None:
-    answer = _fields(finding)
+def _mistimed(measured: MeasuredAnswer, rng: random.Random, _: dict[str, str]) -> MeasuredAnswer | None:
+    answer = _fields(measured)
     if "time" not in answer:
         return None
     shift = rng.choice((-1, 1)) * rng.uniform(1.5, 3.0)
@@ -127,19 +127,19 @@ def _mistimed(finding: MeasuredAnswer, rng: random.Random, _: dict[str, str]) ->
     if len(moved) == 2 and moved[1] - moved[0] < 0.2:
         moved = [moved[0], round(moved[0] + 0.5, 1)]
     answer["time"] = moved if isinstance(answer["time"], list) else moved[0]
-    return _replace(finding, answer, f"It must have been nearer to {moved[0]} s.")
+    return _replace(measured, answer, f"It must have been nearer to {moved[0]} s.")
 
 
-def _frozen(finding: MeasuredAnswer, _: random.Random, __: dict[str, str]) -> MeasuredAnswer | None:
-    """Only the first two seconds followed."""
-    answer = _fields(finding)
+def _frozen(measured: MeasuredAnswer, _: random.Random, __: dict[str, str]) -> MeasuredAnswer | None:
+    """Keep the boxes of the first two seconds only."""
+    answer = _fields(measured)
     if not isinstance(answer.get("boxes"), dict) or len(answer["boxes"]) < 4:
         return None
     answer["boxes"] = dict(list(answer["boxes"].items())[:2])
-    return _replace(finding, answer, "After that it does not change any more.")
+    return _replace(measured, answer, "After that it does not change any more.")
 
 
-_BY_KIND: dict[str, tuple[Mistake, ...]] = {
+_BY_KIND: dict[str, tuple[InjectedError, ...]] = {
     "letter": (_other_letter,),
     "number": (_off_by_one, _misjudged, _upside_down),
     "text": (_other_names, _short, _misread),
@@ -147,14 +147,14 @@ _BY_KIND: dict[str, tuple[Mistake, ...]] = {
 }
 
 
-def _fields(finding: MeasuredAnswer) -> dict[str, Any]:
-    return copy.deepcopy(finding.answer) if isinstance(finding.answer, dict) else {}
+def _fields(measured: MeasuredAnswer) -> dict[str, Any]:
+    return copy.deepcopy(measured.answer) if isinstance(measured.answer, dict) else {}
 
 
 def _move_points(
-    finding: MeasuredAnswer, move: Callable[[float, float], tuple[float, float]], thought: str
+    measured: MeasuredAnswer, move: Callable[[float, float], tuple[float, float]], thought: str
 ) -> MeasuredAnswer | None:
-    answer = _fields(finding)
+    answer = _fields(measured)
     if "boxes" not in answer:
         return None
 
@@ -169,8 +169,8 @@ def _move_points(
     for name in ("positive_points", "negative_points"):
         if name in answer:
             answer[name] = [point(x, y) for x, y in answer[name]]
-    return _replace(finding, answer, thought)
+    return _replace(measured, answer, thought)
 
 
-def _replace(finding: MeasuredAnswer, answer: str | dict[str, object], thought: str) -> MeasuredAnswer:
-    return MeasuredAnswer(finding.kind, answer, [*finding.thoughts, thought])
+def _replace(measured: MeasuredAnswer, answer: str | dict[str, object], thought: str) -> MeasuredAnswer:
+    return MeasuredAnswer(measured.kind, answer, [*measured.thoughts, thought])

@@ -1,4 +1,4 @@
-"""Answers to questions of another world: well-formed, honest about being guesses, and from the pixels all the same."""
+"""Answers to unknown questions: well-formed guesses from the pixels, which say that they are guesses."""
 
 import math
 import re
@@ -91,7 +91,7 @@ def _words(measured: Measurements) -> MeasuredAnswer:
     return MeasuredAnswer("text", text, ["I can only say what stands out, and guess that it helps."])
 
 
-# The first format that a prompt speaks of, from the most particular to the most general.
+# Formats from the most specific to the most general: the first that a prompt mentions is used.
 _FORMATS: tuple[tuple[Callable[[Measurements], bool], Callable[[Measurements], MeasuredAnswer]], ...] = (
     (lambda measured: bool(measured.prompt.options), _letter),
     (_says(r"positive_points"), _marks),
@@ -127,7 +127,7 @@ def _liveliest(measured: Measurements) -> float:
 
 
 def _lively_span(measured: Measurements) -> list[float]:
-    """From the first to the last frame that changes more than the average one; ten seconds without a video."""
+    """From the first to the last frame that changes more than the average; ten seconds without a video."""
     frames = measured.prompt.frames
     if len(frames) < 2:
         return [0.0, seconds(measured.prompt.duration_s) or 10.0]

@@ -1,4 +1,4 @@
-"""A look at what a prompt shows: each measurement is taken when a question first needs it, and once."""
+"""Measurements of the media of a request, each made once, when a question needs it."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,16 +12,16 @@ from onethinker.demo.teacher.vision.motion import BlobTrack, link_tracks
 from onethinker.demo.teacher.vision.text import find_panels, read_lines
 
 
-class NotVisible(Exception):  # noqa: N818, it is a finding and not a fault
-    """What the question is about is not in the picture; the words say what was looked for."""
+class NotVisible(Exception):  # noqa: N818, a result and not a failure
+    """The subject of the question is not in the media; the message says what was searched for."""
 
 
 @dataclass(frozen=True)
 class MeasuredAnswer:
-    """An answer and the thoughts that led to it, both from measurements.
+    """An answer and the reasoning that led to it, both from measurements.
 
-    `answer` is a text as it belongs between the answer tags, or the fields of a JSON answer. `kind` says what may be
-    wrong about it: `letter`, `number`, `text` or `fields`.
+    `answer` is the text between the answer tags, or the fields of a JSON answer. `kind` decides which errors can be
+    injected: `letter`, `number`, `text` or `fields`.
     """
 
     kind: str
@@ -31,7 +31,7 @@ class MeasuredAnswer:
 
 @dataclass(frozen=True)
 class Measurements:
-    """Measurements of one prompt."""
+    """Lazy measurements of one request."""
 
     prompt: RequestContent
 
@@ -42,25 +42,25 @@ class Measurements:
 
     @cached_property
     def image(self) -> Pixels:
-        """The first single picture; raises NotSeen without one."""
+        """The first single image. Raises NotVisible if there is none."""
         if not self.prompt.images:
             raise NotVisible("no single picture came with the question")
         return self.prompt.images[0]
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """Width and height of the picture, or of the first frame."""
+        """Width and height of the image, or of the first frame."""
         pixels = self.prompt.frames[0].pixels if self.is_video else self.image
         return pixels.shape[1], pixels.shape[0]
 
     @cached_property
     def blobs(self) -> list[Blob]:
-        """The coloured things of known form in the picture, from the largest to the smallest."""
+        """The coloured shapes in the image, from the largest to the smallest."""
         return [blob for blob in find_blobs(self.image) if blob.form]
 
     @cached_property
     def lines(self) -> list[str]:
-        """The lines of text on the picture's largest panel that has any."""
+        """The lines of text on the largest panel of the image that has any."""
         for panel in find_panels(self.image):
             lines = read_lines(self.image, panel)
             if lines:
@@ -69,7 +69,7 @@ class Measurements:
 
     @cached_property
     def tracks(self) -> list[BlobTrack]:
-        """The coloured things of the video, from top to bottom."""
+        """The coloured shapes of the video over time, from top to bottom."""
         if not self.is_video:
             raise NotVisible("no video frames came with the question")
         frames = self.prompt.frames
@@ -79,7 +79,7 @@ class Measurements:
 
     @cached_property
     def slides(self) -> list[tuple[float, str]]:
-        """The texts that the video shows one after the other, each with the time of the first frame that has it."""
+        """The texts that the video shows in turn, each with the time of its first frame."""
         shown: list[tuple[float, str]] = []
         before: npt.NDArray[np.int16] | None = None
         for frame in self.prompt.frames:
@@ -87,7 +87,7 @@ class Measurements:
             if not panels:
                 continue
             now = frame.pixels[::4, ::4].astype(np.int16)
-            # The same picture but for noise needs no second reading.
+            # The same image up to noise: skip it.
             if before is not None and before.shape == now.shape and np.abs(before - now).max() < 60:
                 continue
             before = now
@@ -97,7 +97,7 @@ class Measurements:
         return shown
 
     def blob(self, name: str) -> Blob:
-        """The thing of a name such as `red circle`; raises NotSeen if there is none."""
+        """The shape of a name such as `red circle`. Raises NotVisible if there is none."""
         for blob in self.blobs:
             if blob.name == name.lower():
                 return blob
@@ -106,7 +106,7 @@ class Measurements:
         )
 
     def track(self, name: str) -> BlobTrack:
-        """The track of a name such as `red circle`; raises NotSeen if there is none."""
+        """The track of a name such as `red circle`. Raises NotVisible if there is none."""
         for track in self.tracks:
             if track.name == name.lower():
                 return track
@@ -121,5 +121,5 @@ def join_words(words: list[str]) -> str:
 
 
 def seconds(value: float) -> float:
-    """A time for an answer: two decimals."""
+    """A time rounded for an answer, to two decimals."""
     return round(value, 2)

@@ -1,4 +1,4 @@
-"""From the bytes of a request to an answer: everything between the wire and the eyes, with no server round it."""
+"""From the bytes of a request to its response, without a server: parsing, decoding, answering, token counts."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,30 +13,30 @@ from onethinker.demo.teacher.api.common import ApiError, ApiRequest, ApiResponse
 from onethinker.demo.teacher.content import MediaDecodeError, RequestContent, decode_content
 from onethinker.demo.teacher.response import respond
 
-_EACH_PART = 3  # tokens that wrap a part of a message
+_EACH_PART = 3  # tokens around each part of a message
 
 
 @dataclass(frozen=True)
 class PixelModel:
-    """Answers requests. The same seed, rate and request give the same answer, in any process."""
+    """Answers requests; the same seed, rate and request give the same answer in any process."""
 
     seed: int = 0
     error_rate: float = 0.15
 
     def answer(self, api: ModuleType, raw: bytes, key: str | None) -> tuple[ApiRequest, ApiResponse]:
-        """Read a request in a wire format and answer it; raises WireError for what the API would refuse.
+        """Parse a request of an API and answer it. Raises ApiError for what the API would refuse.
 
-        What is left to chance hangs on the seed, the model and the Idempotency-Key, or the request's bytes if it has
-        none. Keys that an SDK makes up for its own retries change from call to call and do not count.
+        Random choices depend on the seed, the model and the Idempotency-Key, or on the request's bytes if it has
+        none. Keys that an SDK generates for its own retries change with each call and are ignored.
         """
-        asked = api.read(_json(raw))
+        asked = api.parse_request(_json(raw))
         model = served_models.find(asked.model)
         if model is None:
             raise _no_model(api.API, asked.model)
         prompt = _decode(asked)
         own_key = key if key and not key.startswith("stainless-") else None
-        what = own_key.encode() if own_key else hashlib.sha256(raw).digest()
-        draw = b"\0".join([str(self.seed).encode(), model.id.encode(), what])
+        identity = own_key.encode() if own_key else hashlib.sha256(raw).digest()
+        draw = b"\0".join([str(self.seed).encode(), model.id.encode(), identity])
         replies = [
             respond(
                 prompt,

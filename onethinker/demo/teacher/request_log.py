@@ -1,4 +1,4 @@
-"""The list of all answers given, as a provider would bill them."""
+"""The log of answered requests, as a provider would bill them."""
 
 import threading
 from dataclasses import asdict, dataclass, replace
@@ -7,9 +7,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class AnsweredRequest:
-    """One complete answer: by which API and model, for which Idempotency-Key, and for how many tokens.
+    """One answered request: API, model, Idempotency-Key and token counts.
 
-    `delivered` says whether it could be handed to the client's connection; `wrong` whether it was made wrong.
+    `wrong` says whether the answer was made wrong on purpose, `delivered` whether the client received it.
     """
 
     api: str
@@ -22,20 +22,20 @@ class AnsweredRequest:
 
 
 class RequestLog:
-    """Complete answers in the order in which they were given; safe to read from any thread."""
+    """Answered requests in order; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._answers: list[AnsweredRequest] = []
 
     def add(self, billed: AnsweredRequest) -> int:
-        """Write down one answer and return its place in the list."""
+        """Append one answer and return its index."""
         with self._lock:
             self._answers.append(billed)
             return len(self._answers) - 1
 
     def mark_undelivered(self, place: int) -> None:
-        """Note that the client had left before its answer could be sent."""
+        """Record that the client disconnected before its answer was sent."""
         with self._lock:
             self._answers[place] = replace(self._answers[place], delivered=False)
 
@@ -47,14 +47,14 @@ class RequestLog:
 
     @property
     def count(self) -> int:
-        """How many answers were given."""
+        """The number of answers."""
         return len(self.answers)
 
     @property
     def keys(self) -> list[str]:
-        """The Idempotency-Keys of the answers that had one, repeated where one was answered twice."""
+        """The Idempotency-Keys of the answers, in order; repeated if one was answered twice."""
         return [billed.key for billed in self.answers if billed.key is not None]
 
     def as_json(self) -> dict[str, Any]:
-        """Count, keys and answers, for those who look from another process."""
+        """Count, keys and answers as JSON, for other processes."""
         return {"count": self.count, "keys": self.keys, "answers": [asdict(billed) for billed in self.answers]}

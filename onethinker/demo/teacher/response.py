@@ -1,4 +1,4 @@
-"""From a prompt to a reply: look, think aloud, answer; wrong on purpose where the seed says so."""
+"""From decoded content to a reply: measured answer, reasoning, and a seeded error."""
 
 import hashlib
 import json
@@ -21,13 +21,13 @@ _OPENINGS = (
 )
 _CLOSINGS = ("So the answer is {}.", "Therefore I answer {}.", "That gives {}.", "My answer is {}.")
 
-# Of the wrong replies: how many have a wrong answer, lack their tags, or end too early.
+# Cumulative shares of the wrong replies: a wrong answer, missing tags; the rest are truncated.
 _WRONG, _UNTAGGED = 0.74, 0.87
 
 
 @dataclass(frozen=True)
 class TeacherReply:
-    """A reply's text, why it ended (`stop` or `length`), and whether it was made wrong on purpose."""
+    """The text of a reply, its finish reason (`stop` or `length`), and whether it is wrong on purpose."""
 
     text: str
     finish: str
@@ -35,12 +35,12 @@ class TeacherReply:
 
     @property
     def thinking_tokens(self) -> int:
-        """The estimated tokens of what stands before the answer."""
+        """The estimated tokens before the answer."""
         return tokens.count_text(self.text.split("</think>")[0]) if "<think>" in self.text else 0
 
 
 def respond(prompt: RequestContent, *, draw: bytes, error_rate: float, max_tokens: int | None = None) -> TeacherReply:
-    """Answer a prompt. `draw` decides everything that is left to chance: the same bytes give the same reply."""
+    """Answer a request. `draw` seeds every random choice: the same bytes give the same reply."""
     rng = random.Random(hashlib.sha256(draw).digest())
     wrong = rng.random() < error_rate
     fate = rng.random() if wrong else 0.0
@@ -60,7 +60,7 @@ def respond(prompt: RequestContent, *, draw: bytes, error_rate: float, max_token
 
 
 def measure_answer(prompt: RequestContent) -> MeasuredAnswer:
-    """What the teacher honestly finds, with a letter for an answer where options are on offer."""
+    """The correct answer as far as it can be measured, as a letter if there are options; else a guess."""
     measured = Measurements(prompt)
     asked = match_question(prompt.text)
     try:

@@ -1,4 +1,4 @@
-"""The models on offer."""
+"""The models that the teacher serves."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,15 @@ from corpus.errors import near
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model: `goes` is how many chances it takes to be wrong where the strong one takes one."""
+    """A model: it is wrong if any of `draws` random draws is, so more draws make it worse."""
 
     id: str
     label: str
-    goes: int
+    draws: int
 
     def error_rate(self, rate: float) -> float:
-        """Its share of wrong replies where the strong model has `rate`: 0 stays 0 and 1 stays 1."""
-        return float(1 - (1 - rate) ** self.goes)
+        """Its share of wrong replies if one draw is wrong at `rate`: 0 stays 0 and 1 stays 1."""
+        return float(1 - (1 - rate) ** self.draws)
 
 
 _MODELS = (ServedModel("local/pixels-1", "Pixels 1", 1), ServedModel("local/pixels-mini", "Pixels Mini", 3))
@@ -24,10 +24,10 @@ MODELS = {model.id: model for model in _MODELS}
 
 
 def find(name: str) -> ServedModel | None:
-    """The model of a name, with or without `local/`; None if there is none."""
+    """The model of a name, with or without `local/`, or None."""
     return MODELS.get(name) or MODELS.get(f"local/{name}")
 
 
 def unknown(name: str) -> str:
-    """What to tell somebody who asks for a model that there is not."""
+    """The error message for an unknown model."""
     return f"The model '{name}' does not exist{near(name, MODELS)}"

@@ -1,4 +1,4 @@
-"""The teacher as a web server on loopback, in the wire formats of OpenAI and Anthropic."""
+"""The teacher as a web server on loopback that speaks the APIs of OpenAI and Anthropic."""
 
 import asyncio
 import logging
@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import uuid
+from asyncio import sleep
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,13 +29,13 @@ log = logging.getLogger(__name__)
 
 _REQUEST_ID = web.RequestKey("request_id", str)
 _MAX_BODY_BYTES = 64 * 2**20
-_MODEL_CREATED = 1_760_000_000  # when the models came to be, in Unix time: some date has to be given
+_MODEL_CREATED = 1_760_000_000  # Unix time; the APIs require a date
 _MODEL_CREATED_TEXT = "2025-10-09T08:53:20Z"
 
 
 @dataclass(frozen=True)
 class TeacherServer:
-    """A running teacher: where it is, and what it has answered."""
+    """A running teacher: its URLs, and the log of what it answered."""
 
     openai_base_url: str
     anthropic_base_url: str
@@ -43,11 +44,11 @@ class TeacherServer:
 
 
 class TeacherApp:
-    """The web application: routes, keys, headers and streams round an Engine."""
+    """The web application around a PixelModel: routes, keys, headers and streams."""
 
     def __init__(self, engine: PixelModel, latency_s: float = 0.0) -> None:
         self.engine, self.latency_s, self.requests = engine, latency_s, RequestLog()
-        # Threads are enough: reading pictures is OpenCV's work, which lets go of the interpreter lock.
+        # Threads are enough: OpenCV releases the interpreter lock.
         self.workers = ThreadPoolExecutor(max_workers=cpu_count() or 2, thread_name_prefix="teacher")
 
     def app(self) -> web.Application:
@@ -68,11 +69,9 @@ class TeacherApp:
             key = request.headers.get("Idempotency-Key")
             raw = await request.read()
             loop = asyncio.get_running_loop()
-            waiting = asyncio.sleep(self.latency_s)
-            (asked, answered), _ = await asyncio.gather(
-                loop.run_in_executor(self.workers, self.engine.answer, api, raw, key), waiting
-            )
-            # Billed once it is worked out, whether or not anybody still waits for it, and before a client can look.
+            computing = loop.run_in_executor(self.workers, self.engine.answer, api, raw, key)
+            (asked, answered), _ = await asyncio.gather(computing, self.wait())
+            # Logged once it is computed, even if the client is gone, and before a client can read the log.
             wrong = any(reply.wrong for reply in answered.replies)
             tokens = answered.input_tokens, sum(answered.output_tokens)
             place = self.requests.add(AnsweredRequest(api.API, asked.model, key, *tokens, wrong, delivered=True))
@@ -83,6 +82,10 @@ class TeacherApp:
                 raise
 
         return handle
+
+    async def wait(self) -> None:
+        """Wait for the configured latency, beside the computation of an answer."""
+        await sleep(self.latency_s)
 
     async def _count(self, request: web.Request) -> web.Response:
         _require_key(request)
@@ -114,15 +117,15 @@ class TeacherApp:
 
 
 async def _send(request: web.Request, api: ModuleType, asked: ApiRequest, answered: ApiResponse) -> web.StreamResponse:
-    """Write the answer to the client, whole or as a stream; raises ConnectionError where it has left."""
+    """Send the response, whole or as a stream. Raises ConnectionError if the client disconnected."""
     if not asked.stream:
-        response: web.StreamResponse = _json(api.write(asked, answered), request)
+        response: web.StreamResponse = _json(api.format_response(asked, answered), request)
         await response.prepare(request)
     else:
         response = web.StreamResponse(headers=_headers(request))
         response.content_type = "text/event-stream"
         await response.prepare(request)
-        for event in api.events(asked, answered):
+        for event in api.stream_events(asked, answered):
             await response.write(event)
     await response.write_eof()
     return response
@@ -130,7 +133,7 @@ async def _send(request: web.Request, api: ModuleType, asked: ApiRequest, answer
 
 @web.middleware
 async def _error_middleware(request: web.Request, handler: Any) -> web.StreamResponse:
-    """Every failure in the shape of the API that was spoken to."""
+    """Format every error as the requested API does."""
     try:
         response: web.StreamResponse = await handler(request)
         return response
@@ -142,7 +145,7 @@ async def _error_middleware(request: web.Request, handler: Any) -> web.StreamRes
         )
     except web.HTTPException as error:
         return _error_response(request, ApiError(error.status, "not_found_error", f"{request.path}: {error.reason}"))
-    except Exception:  # a fault of ours: logged whole, and told in a shape that clients can read and retry
+    except Exception:  # a bug: log it, and answer with an error that clients can parse and retry
         log.exception("the teacher failed on a request")
         return _error_response(
             request, ApiError(500, "api_error", "The teacher failed on this request; its log says how.")
@@ -151,23 +154,23 @@ async def _error_middleware(request: web.Request, handler: Any) -> web.StreamRes
 
 def _error_response(request: web.Request, error: ApiError) -> web.Response:
     headers = _headers(request)
-    body = _api_of(request).failure(error, headers["request-id"])
+    body = _api_of(request).format_error(error, headers["request-id"])
     return web.Response(body=orjson.dumps(body), status=error.status, content_type="application/json", headers=headers)
 
 
 def _require_key(request: web.Request) -> None:
-    """Any key will do, none will not: a client that forgets its key should find out here."""
+    """Accept any key and refuse none, so that a client without a key finds out here."""
     bearer = request.headers.get("Authorization", "").removeprefix("Bearer").strip()
     if _api_of(request) is anthropic_messages:
         if not (request.headers.get("x-api-key", "").strip() or bearer):
             raise ApiError(401, "authentication_error", "x-api-key header is required")
     elif not bearer:
-        message = "You didn't provide an API key. Send any: this teacher asks for one and does not look at it."
+        message = "You didn't provide an API key. Send any: this teacher requires one and accepts any."
         raise ApiError(401, "invalid_request_error", message)
 
 
 def _api_of(request: web.Request) -> ModuleType:
-    """Which API a request speaks, by its path, or by its headers where both have the same path."""
+    """The API of a request, by its path, or by its headers for paths that both APIs have."""
     if request.path.startswith(anthropic_messages.PATH) or "anthropic-version" in request.headers:
         return anthropic_messages
     return openai_chat
@@ -190,16 +193,16 @@ def _json(body: dict[str, Any], request: web.Request) -> web.Response:
 
 
 def make_app(seed: int, error_rate: float, latency_ms: float) -> TeacherApp:
-    """A teacher with these settings; raises UsageError where they make no sense."""
+    """A teacher with these settings. Raises UsageError for values out of range."""
     if not 0 <= error_rate <= 1:
-        raise UsageError(f"error rate {error_rate} is not a share: give a number from 0 to 1")
+        raise UsageError(f"error rate {error_rate} is out of range: give a number from 0 to 1")
     if not 0 <= latency_ms <= 600_000:
         raise UsageError(f"latency {latency_ms} ms is out of range: give 0 to 600000")
     return TeacherApp(PixelModel(seed, error_rate), latency_ms / 1000)
 
 
 async def start(teacher: TeacherApp, host: str, port: int) -> tuple[web.AppRunner, TeacherServer]:
-    """Begin to listen; port 0 takes any free one. Raises OneThinkerError where the port is taken."""
+    """Start listening; port 0 picks a free port. Raises OneThinkerError if the port is taken."""
     runner = web.AppRunner(teacher.app(), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -207,7 +210,7 @@ async def start(teacher: TeacherApp, host: str, port: int) -> tuple[web.AppRunne
     except OSError as error:
         await runner.cleanup()
         where = f"{host}:{port}"
-        raise OneThinkerError(f"can not listen on {where}: {error.strerror}; `--port 0` takes a free one") from error
+        raise OneThinkerError(f"can not listen on {where}: {error.strerror}; `--port 0` picks a free one") from error
     port = runner.addresses[0][1]
     home = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     return runner, TeacherServer(f"{home}/v1", home, port, teacher.requests)
@@ -217,9 +220,9 @@ async def start(teacher: TeacherApp, host: str, port: int) -> tuple[web.AppRunne
 def serve(
     *, host: str = "127.0.0.1", port: int = 0, seed: int = 0, error_rate: float = 0.15, latency_ms: float = 0.0
 ) -> Iterator[TeacherServer]:
-    """A teacher in a thread of this process for as long as the `with` block lasts.
+    """Serve a teacher in a thread of this process during the `with` block.
 
-    Raises UsageError for settings that make no sense, OneThinkerError where the port is taken.
+    Raises UsageError for values out of range, OneThinkerError if the port is taken.
     """
     teacher = make_app(seed, error_rate, latency_ms)
     loop = asyncio.new_event_loop()
@@ -238,7 +241,7 @@ def serve(
 
 
 async def serve_until_stopped(host: str, port: int, *, seed: int, error_rate: float, latency_ms: float) -> None:
-    """Serve until SIGINT or SIGTERM; prints the variables that point clients here. Raises what `serve` raises."""
+    """Serve until SIGINT or SIGTERM; prints the variables that clients need. Raises as `serve` does."""
     runner, server = await start(make_app(seed, error_rate, latency_ms), host, port)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -246,7 +249,7 @@ async def serve_until_stopped(host: str, port: int, *, seed: int, error_rate: fl
     print(f"export ONETHINKER_TEACHER_URL={server.openai_base_url}")
     print(f"export OPENAI_BASE_URL={server.openai_base_url} OPENAI_API_KEY=local")
     print(f"export ANTHROPIC_BASE_URL={server.anthropic_base_url} ANTHROPIC_API_KEY=local", flush=True)
-    print("Ctrl-C stops it", file=sys.stderr)
+    print("press Ctrl-C to stop", file=sys.stderr)
     try:
         await stop.wait()
     finally:

@@ -24,24 +24,24 @@ _STOPS = {"stop": "end_turn", "length": "max_tokens"}
 
 
 def bad_request(message: str) -> ApiError:
-    """A 400 in Anthropic's words."""
+    """An Anthropic error with status 400."""
     return ApiError(400, "invalid_request_error", message)
 
 
-def read(body: Mapping[str, Any]) -> ApiRequest:
-    """Read a request. What stands before the last `cache_control` mark counts as read from the cache."""
-    asked = parse_count_request(body)
+def parse_request(body: Mapping[str, Any]) -> ApiRequest:
+    """Parse a request. Text up to the last `cache_control` mark counts as read from the cache."""
+    request = parse_count_request(body)
     try:
         most = positive_int(body, "max_tokens")
     except ValueError as error:
         raise bad_request(f"max_tokens: {error}") from error
     if most is None:
         raise bad_request("max_tokens: Field required")
-    return ApiRequest(asked.model, asked.parts, most, bool(body.get("stream")), cached_tokens=asked.cached_tokens)
+    return ApiRequest(request.model, request.parts, most, bool(body.get("stream")), cached_tokens=request.cached_tokens)
 
 
 def parse_count_request(body: Mapping[str, Any]) -> ApiRequest:
-    """The same for counting tokens, where `max_tokens` has no place."""
+    """Parse a request to count tokens, which has no `max_tokens`."""
     messages = body.get("messages")
     if not isinstance(messages, list):
         raise bad_request("messages: Field required")
@@ -93,41 +93,41 @@ def _part(block: Any, where: str) -> ContentPart:
         raise bad_request(f"{where}.image.source.base64.data: {error}") from error
 
 
-def _usage(answered: ApiResponse, output_tokens: int) -> dict[str, Any]:
+def _usage(response: ApiResponse, output_tokens: int) -> dict[str, Any]:
     return {
-        "input_tokens": answered.input_tokens - answered.cached_tokens,
+        "input_tokens": response.input_tokens - response.cached_tokens,
         "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": answered.cached_tokens,
+        "cache_read_input_tokens": response.cached_tokens,
         "output_tokens": output_tokens,
-        "output_tokens_details": {"thinking_tokens": answered.replies[0].thinking_tokens if output_tokens > 1 else 0},
+        "output_tokens_details": {"thinking_tokens": response.replies[0].thinking_tokens if output_tokens > 1 else 0},
         "service_tier": "standard",
     }
 
 
-def write(asked: ApiRequest, answered: ApiResponse) -> dict[str, Any]:
-    """The JSON of a whole message."""
-    reply = answered.replies[0]
+def format_response(request: ApiRequest, response: ApiResponse) -> dict[str, Any]:
+    """The JSON of a message."""
+    reply = response.replies[0]
     return {
-        "id": f"msg_{answered.id}",
+        "id": f"msg_{response.id}",
         "type": "message",
         "role": "assistant",
-        "model": asked.model,
+        "model": request.model,
         "content": [{"type": "text", "text": reply.text}],
         "stop_reason": _STOPS[reply.finish],
         "stop_sequence": None,
-        "usage": _usage(answered, answered.output_tokens[0]),
+        "usage": _usage(response, response.output_tokens[0]),
     }
 
 
-def events(asked: ApiRequest, answered: ApiResponse) -> Iterator[bytes]:
+def stream_events(request: ApiRequest, response: ApiResponse) -> Iterator[bytes]:
     """The message as a stream of named events."""
-    whole = write(asked, answered)
-    start = {**whole, "content": [], "stop_reason": None, "usage": _usage(answered, 1)}
+    whole = format_response(request, response)
+    start = {**whole, "content": [], "stop_reason": None, "usage": _usage(response, 1)}
     yield event({"type": "message_start", "message": start}, "message_start")
     block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
     yield event(block, "content_block_start")
     yield event({"type": "ping"}, "ping")
-    for piece in split_pieces(answered.replies[0].text):
+    for piece in split_pieces(response.replies[0].text):
         delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": piece}}
         yield event(delta, "content_block_delta")
     yield event({"type": "content_block_stop", "index": 0}, "content_block_stop")
@@ -136,6 +136,6 @@ def events(asked: ApiRequest, answered: ApiResponse) -> Iterator[bytes]:
     yield event({"type": "message_stop"}, "message_stop")
 
 
-def failure(error: ApiError, request_id: str) -> dict[str, Any]:
+def format_error(error: ApiError, request_id: str) -> dict[str, Any]:
     """Anthropic's error JSON."""
     return {"type": "error", "error": {"type": error.kind, "message": error.message}, "request_id": request_id}

@@ -1,4 +1,4 @@
-"""What all wire formats share: a request once read, its answer, and what can be wrong with it."""
+"""What the APIs share: parsed requests, responses, errors, and the decoding of media."""
 
 import base64
 import binascii
@@ -17,7 +17,7 @@ _PIECE = 24  # characters of text in one event of a stream
 
 
 class ApiError(Exception):
-    """A request that an API would refuse: status, the API's word for the kind of error, and the message."""
+    """A request that the API refuses: HTTP status, the API's error type, and the message."""
 
     def __init__(
         self, status: int, kind: str, message: str, *, param: str | None = None, code: str | None = None
@@ -28,7 +28,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class ApiRequest:
-    """A request, read. `cached_tokens` is how much of the input a warm prompt cache would hold."""
+    """A parsed request. `cached_tokens` of its input would come from a warm prompt cache."""
 
     model: str
     parts: list[ContentPart]
@@ -41,7 +41,7 @@ class ApiRequest:
 
 @dataclass(frozen=True)
 class ApiResponse:
-    """The replies to a request, the tokens that it counted for, and an id that depends on nothing but the request."""
+    """The replies to a request, its token counts, and an id that depends only on the request."""
 
     replies: list[TeacherReply]
     input_tokens: int
@@ -51,18 +51,18 @@ class ApiResponse:
 
 
 def split_pieces(text: str) -> Iterator[str]:
-    """A text in the small pieces in which a stream sends it."""
+    """A text in the pieces that a stream sends one by one."""
     yield from (text[start : start + _PIECE] for start in range(0, len(text), _PIECE))
 
 
 def event(data: Mapping[str, Any], name: str | None = None) -> bytes:
-    """One server-sent event with JSON in it."""
+    """One server-sent event with JSON data."""
     head = f"event: {name}\n".encode() if name else b""
     return head + b"data: " + orjson.dumps(data) + b"\n\n"
 
 
 def decode_base64(text: Any) -> bytes:
-    """The bytes of base64 text; raises ValueError for anything else."""
+    """The bytes of base64 text. Raises ValueError for anything else."""
     if not isinstance(text, str) or not text:
         raise ValueError("base64 data must be a non-empty string")
     try:
@@ -72,7 +72,7 @@ def decode_base64(text: Any) -> bytes:
 
 
 def decode_data_url(url: Any) -> bytes:
-    """The bytes of a `data:…;base64,…` URL; raises ValueError for any other URL, since nothing is fetched."""
+    """The bytes of a `data:…;base64,…` URL. Raises ValueError for any other URL: nothing is fetched."""
     if not isinstance(url, str):
         raise ValueError("the URL must be a string")
     head = _DATA_URL.match(url)
@@ -84,7 +84,7 @@ def decode_data_url(url: Any) -> bytes:
 
 
 def positive_int(body: Mapping[str, Any], name: str, most: int | None = None) -> int | None:
-    """A positive whole number of a request, None where it is absent; raises ValueError otherwise."""
+    """A positive integer field of a request, None if absent. Raises ValueError for any other value."""
     value = body.get(name)
     if value is None:
         return None

@@ -24,12 +24,12 @@ _CACHED_FROM = 1024  # OpenAI caches prompts from so many tokens on
 
 
 def bad_request(message: str, param: str | None = None, code: str | None = None) -> ApiError:
-    """A 400 in OpenAI's words."""
+    """An OpenAI error with status 400."""
     return ApiError(400, "invalid_request_error", message, param=param, code=code)
 
 
-def read(body: Mapping[str, Any]) -> ApiRequest:
-    """Read a request. System prompts of 1,024 tokens and more count as cached, as if they had been sent before."""
+def parse_request(body: Mapping[str, Any]) -> ApiRequest:
+    """Parse a request. System prompts of 1,024 tokens or more count as cached."""
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise bad_request("Missing required parameter: 'messages', a non-empty array.", "messages")
@@ -40,7 +40,7 @@ def read(body: Mapping[str, Any]) -> ApiRequest:
         if not isinstance(message, dict) or message.get("role") not in _ROLES:
             raise bad_request(f"Invalid value: '{param}.role' must be one of {', '.join(_ROLES)}.", f"{param}.role")
         if message["role"] in ("assistant", "tool", "function"):
-            continue  # what the assistant said before says nothing about the pictures
+            continue  # earlier answers carry no media
         found = parse_parts(message.get("content"), f"{param}.content", _CONTENT)
         parts += found
         if message["role"] in ("system", "developer"):
@@ -65,7 +65,7 @@ def read(body: Mapping[str, Any]) -> ApiRequest:
 def parse_parts(
     content: Any, param: str, kinds: Mapping[str, Callable[[dict[str, Any]], ContentPart]]
 ) -> list[ContentPart]:
-    """The parts of one message's content; raises WireError for what cannot be understood."""
+    """The parts of one message's content. Raises ApiError for an unknown or invalid part."""
     if isinstance(content, str):
         return [ContentPart(content)]
     if not isinstance(content, list):
@@ -83,8 +83,8 @@ def parse_parts(
         try:
             parts.append(kinds[kind](part))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            said = f"missing {error}" if isinstance(error, KeyError) else str(error)
-            raise bad_request(f"Invalid '{where}': {said}.", where, "invalid_value") from error
+            detail = f"missing {error}" if isinstance(error, KeyError) else str(error)
+            raise bad_request(f"Invalid '{where}': {detail}.", where, "invalid_value") from error
     return parts
 
 
@@ -101,13 +101,13 @@ _CONTENT: dict[str, Callable[[dict[str, Any]], ContentPart]] = {
 }
 
 
-def write(asked: ApiRequest, answered: ApiResponse) -> dict[str, Any]:
-    """The JSON of a whole completion."""
+def format_response(request: ApiRequest, response: ApiResponse) -> dict[str, Any]:
+    """The JSON of a completion."""
     return {
-        "id": f"chatcmpl-{answered.id}",
+        "id": f"chatcmpl-{response.id}",
         "object": "chat.completion",
         "created": int(time.time()),
-        "model": asked.model,
+        "model": request.model,
         "choices": [
             {
                 "index": number,
@@ -115,23 +115,23 @@ def write(asked: ApiRequest, answered: ApiResponse) -> dict[str, Any]:
                 "logprobs": None,
                 "finish_reason": reply.finish,
             }
-            for number, reply in enumerate(answered.replies)
+            for number, reply in enumerate(response.replies)
         ],
-        "usage": _usage(answered),
+        "usage": _usage(response),
         "service_tier": "default",
         "system_fingerprint": None,
     }
 
 
-def _usage(answered: ApiResponse) -> dict[str, Any]:
-    output = sum(answered.output_tokens)
+def _usage(response: ApiResponse) -> dict[str, Any]:
+    output = sum(response.output_tokens)
     return {
-        "prompt_tokens": answered.input_tokens,
+        "prompt_tokens": response.input_tokens,
         "completion_tokens": output,
-        "total_tokens": answered.input_tokens + output,
-        "prompt_tokens_details": {"cached_tokens": answered.cached_tokens, "audio_tokens": 0},
+        "total_tokens": response.input_tokens + output,
+        "prompt_tokens_details": {"cached_tokens": response.cached_tokens, "audio_tokens": 0},
         "completion_tokens_details": {
-            "reasoning_tokens": sum(reply.thinking_tokens for reply in answered.replies),
+            "reasoning_tokens": sum(reply.thinking_tokens for reply in response.replies),
             "audio_tokens": 0,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,
@@ -139,31 +139,31 @@ def _usage(answered: ApiResponse) -> dict[str, Any]:
     }
 
 
-def events(asked: ApiRequest, answered: ApiResponse) -> Iterator[bytes]:
-    """The completion as a stream of chunks, ended by [DONE]; usage comes last, and only where it was asked for."""
+def stream_events(request: ApiRequest, response: ApiResponse) -> Iterator[bytes]:
+    """The completion as a stream of chunks and [DONE]; usage comes last, if requested."""
     common: dict[str, Any] = {
-        "id": f"chatcmpl-{answered.id}",
+        "id": f"chatcmpl-{response.id}",
         "object": "chat.completion.chunk",
         "created": int(time.time()),
-        "model": asked.model,
+        "model": request.model,
         "system_fingerprint": None,
     }
-    if asked.include_usage:
+    if request.include_usage:
         common["usage"] = None
 
     def chunk(number: int, delta: dict[str, Any], finish: str | None = None) -> bytes:
         return event({**common, "choices": [{"index": number, "delta": delta, "finish_reason": finish}]})
 
-    for number, reply in enumerate(answered.replies):
+    for number, reply in enumerate(response.replies):
         yield chunk(number, {"role": "assistant", "content": ""})
         for piece in split_pieces(reply.text):
             yield chunk(number, {"content": piece})
         yield chunk(number, {}, reply.finish)
-    if asked.include_usage:
-        yield event({**common, "choices": [], "usage": _usage(answered)})
+    if request.include_usage:
+        yield event({**common, "choices": [], "usage": _usage(response)})
     yield b"data: [DONE]\n\n"
 
 
-def failure(error: ApiError, request_id: str) -> dict[str, Any]:
+def format_error(error: ApiError, request_id: str) -> dict[str, Any]:
     """OpenAI's error JSON."""
     return {"error": {"message": error.message, "type": error.kind, "param": error.param, "code": error.code}}

@@ -1,4 +1,4 @@
-"""OpenAI's responses: POST /v1/responses, as far as text and pictures go."""
+"""OpenAI's responses: POST /v1/responses, for text, images and videos."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,11 +17,11 @@ from onethinker.demo.teacher.content import ContentPart
 
 PATH = "/v1/responses"
 API = "openai"
-failure = openai_chat.failure
+format_error = openai_chat.format_error
 
 
-def read(body: Mapping[str, Any]) -> ApiRequest:
-    """Read a request."""
+def parse_request(body: Mapping[str, Any]) -> ApiRequest:
+    """Parse a request."""
     given, instructions = body.get("input"), body.get("instructions")
     parts = [ContentPart(instructions)] if isinstance(instructions, str) else []
     if isinstance(given, str):
@@ -48,27 +48,27 @@ _CONTENT: dict[str, Callable[[dict[str, Any]], ContentPart]] = {
 }
 
 
-def write(asked: ApiRequest, answered: ApiResponse) -> dict[str, Any]:
-    """The JSON of a whole response."""
-    reply = answered.replies[0]
+def format_response(request: ApiRequest, response: ApiResponse) -> dict[str, Any]:
+    """The JSON of a response."""
+    reply = response.replies[0]
     whole = reply.finish == "stop"
     return {
-        **_shell(asked, answered, "completed" if whole else "incomplete"),
+        **_shell(request, response, "completed" if whole else "incomplete"),
         "incomplete_details": None if whole else {"reason": "max_output_tokens"},
-        "output": [_message(answered, reply.text, "completed" if whole else "incomplete")],
+        "output": [_message(response, reply.text, "completed" if whole else "incomplete")],
         "usage": {
-            "input_tokens": answered.input_tokens,
-            "input_tokens_details": {"cached_tokens": answered.cached_tokens, "cache_write_tokens": 0},
-            "output_tokens": answered.output_tokens[0],
+            "input_tokens": response.input_tokens,
+            "input_tokens_details": {"cached_tokens": response.cached_tokens, "cache_write_tokens": 0},
+            "output_tokens": response.output_tokens[0],
             "output_tokens_details": {"reasoning_tokens": reply.thinking_tokens},
-            "total_tokens": answered.input_tokens + answered.output_tokens[0],
+            "total_tokens": response.input_tokens + response.output_tokens[0],
         },
     }
 
 
-def _shell(asked: ApiRequest, answered: ApiResponse, status: str) -> dict[str, Any]:
+def _shell(request: ApiRequest, response: ApiResponse, status: str) -> dict[str, Any]:
     return {
-        "id": f"resp_{answered.id}",
+        "id": f"resp_{response.id}",
         "object": "response",
         "created_at": int(time.time()),
         "status": status,
@@ -76,34 +76,34 @@ def _shell(asked: ApiRequest, answered: ApiResponse, status: str) -> dict[str, A
         "incomplete_details": None,
         "instructions": None,
         "metadata": {},
-        "model": asked.model,
+        "model": request.model,
         "output": [],
         "parallel_tool_calls": True,
         "temperature": 1.0,
         "tool_choice": "auto",
         "tools": [],
         "top_p": 1.0,
-        "max_output_tokens": asked.max_tokens,
+        "max_output_tokens": request.max_tokens,
         "usage": None,
     }
 
 
-def _message(answered: ApiResponse, text: str, status: str) -> dict[str, Any]:
+def _message(response: ApiResponse, text: str, status: str) -> dict[str, Any]:
     content = [{"type": "output_text", "text": text, "annotations": []}]
-    return {"id": f"msg_{answered.id}", "type": "message", "role": "assistant", "status": status, "content": content}
+    return {"id": f"msg_{response.id}", "type": "message", "role": "assistant", "status": status, "content": content}
 
 
-def events(asked: ApiRequest, answered: ApiResponse) -> Iterator[bytes]:
+def stream_events(request: ApiRequest, response: ApiResponse) -> Iterator[bytes]:
     """The response as a stream of numbered events."""
-    whole = write(asked, answered)
-    message, text = whole["output"][0], answered.replies[0].text
+    whole = format_response(request, response)
+    message, text = whole["output"][0], response.replies[0].text
     place = {"item_id": message["id"], "output_index": 0, "content_index": 0}
     begun = {**message, "status": "in_progress", "content": []}
     part = {"type": "output_text", "text": "", "annotations": []}
     ending = "response.completed" if whole["status"] == "completed" else "response.incomplete"
     steps: list[tuple[str, dict[str, Any]]] = [
-        ("response.created", {"response": _shell(asked, answered, "in_progress")}),
-        ("response.in_progress", {"response": _shell(asked, answered, "in_progress")}),
+        ("response.created", {"response": _shell(request, response, "in_progress")}),
+        ("response.in_progress", {"response": _shell(request, response, "in_progress")}),
         ("response.output_item.added", {"output_index": 0, "item": begun}),
         ("response.content_part.added", {**place, "part": part}),
         *(("response.output_text.delta", {**place, "delta": piece, "logprobs": []}) for piece in split_pieces(text)),

@@ -1,7 +1,7 @@
 """The questions that the teacher understands: one file for each theme.
 
-Each file has `ASKS`: pairs of a pattern and a function of the match and the measured that returns a Finding, or raises
-NotSeen. A prompt is answered by the first pattern that its text holds, files in the order of their names.
+Each file has `PATTERNS`: pairs of a regular expression and a function of its match and the Measurements that returns
+a MeasuredAnswer or raises NotVisible. The first matching pattern answers, files in the order of their names.
 """
 
 import re
@@ -24,7 +24,7 @@ def patterns() -> tuple[tuple[re.Pattern[str], Answer], ...]:
 
 
 def match_question(text: str) -> tuple[re.Match[str], Answer] | None:
-    """The match and the answering function for a text, or None for a question of another world."""
+    """The match and the answering function for a text, or None for an unknown question."""
     for pattern, answer in patterns():
         match = pattern.search(text)
         if match:

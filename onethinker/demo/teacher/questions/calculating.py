@@ -1,4 +1,4 @@
-"""Sums and equations that are written in the picture, and numbers that a video shows one after the other."""
+"""Expressions and equations written in an image, and numbers that a video shows in turn."""
 
 import ast
 import operator
@@ -18,7 +18,7 @@ _OPERATIONS: dict[type, Callable[[Fraction, Fraction], Fraction]] = {
 
 
 def value_of(text: str) -> Fraction:
-    """The value of whole numbers joined by + - * / and brackets; raises NotSeen for anything else."""
+    """The value of integers joined by + - * / and brackets. Raises NotVisible for anything else."""
     try:
         if len(text) > 60:
             raise ValueError("too long for a card")

@@ -1,4 +1,4 @@
-"""How many: shapes of a picture, shapes that move, shapes there at a time."""
+"""Counts: shapes in an image, shapes that move, shapes visible at a time."""
 
 import re
 

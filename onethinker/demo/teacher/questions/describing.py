@@ -1,4 +1,4 @@
-"""Captions, what a shape does, and which way it goes."""
+"""Captions, what a shape does, and its direction."""
 
 import re
 

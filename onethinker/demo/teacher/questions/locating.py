@@ -1,4 +1,4 @@
-"""Boxes in pictures, and the points that mark a shape for a segmenter, in pictures and in videos."""
+"""Boxes, and prompt points for a segmenter, in images and videos."""
 
 import re
 

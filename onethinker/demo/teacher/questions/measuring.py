@@ -1,4 +1,4 @@
-"""How much: what a gauge shows, the share of a picture that a shape covers, how far a shape moves."""
+"""Amounts: the value of a gauge, the share of an image that a shape covers, how far a shape moves."""
 
 import re
 

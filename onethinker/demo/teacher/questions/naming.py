@@ -1,4 +1,4 @@
-"""Which colour, which shape, where: questions about single pictures whose answer is a word or an option."""
+"""Which colour, which shape, where: questions about images whose answer is a word or an option."""
 
 import re
 
@@ -21,9 +21,9 @@ def _colour(match: re.Match[str], measured: Measurements) -> MeasuredAnswer:
 
 
 def find_extreme(words: str, blobs: list[Blob]) -> tuple[Blob, str]:
-    """The thing that is `the largest` or `furthest to the left/right`, and how far it is ahead, in words.
+    """The blob that is `the largest` or `furthest to the left/right`, and the comparison in words.
 
-    Raises NotSeen for no things at all.
+    Raises NotVisible if there are no blobs.
     """
     if not blobs:
         raise NotVisible("there is no known shape to compare")

@@ -1,4 +1,4 @@
-"""What is written: on a sign in a picture, on slides in a video."""
+"""Text: on a sign in an image, on slides in a video."""
 
 import re
 

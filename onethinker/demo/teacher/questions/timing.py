@@ -1,4 +1,4 @@
-"""When something is there or moves, where it is meanwhile, and following what a box points at."""
+"""When a shape is visible or moves, where it is meanwhile, and tracking from a box."""
 
 import math
 import re

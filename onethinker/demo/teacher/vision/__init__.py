@@ -1,1 +1,1 @@
-"""Seeing: classical vision from pixels to things, lines of text and tracks. Nothing here reads a question."""
+"""Classical computer vision: from pixels to coloured blobs, lines of text and tracks."""

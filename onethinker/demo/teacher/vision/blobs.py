@@ -1,4 +1,4 @@
-"""Finding vividly coloured things in a picture, and drawing the line between them and what lies behind."""
+"""Blobs of saturated colour in an image, with masks to half a pixel of their edge."""
 
 import functools
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from onethinker.demo.world.palette import COLOURS
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
-_MAX_BLOBS = 40  # things looked at in one picture; a photograph can have thousands of coloured specks
+_MAX_BLOBS = 40  # in one image; a photograph can have thousands of coloured specks
 _VIVID, _BRIGHT = 105, 80  # least saturation and value, of 255
 _HUE_REACH = 10  # of 180
 
 
 @dataclass(frozen=True)
 class Blob:
-    """A coloured blob. Lengths in pixels; `form` is empty where it is none of the known forms."""
+    """A coloured region. Lengths in pixels; `form` is empty if it is none of the known forms."""
 
     colour: str
     form: str
@@ -36,7 +36,7 @@ class Blob:
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom edge in thousandths of the picture."""
+        """[x1, y1, x2, y2] in thousandths of the image."""
         width, height = self.picture
         tall, wide = self.patch.shape
         return (
@@ -48,7 +48,7 @@ class Blob:
 
     @property
     def area(self) -> int:
-        """How many pixels it covers."""
+        """Its area in pixels."""
         return int(self.patch.sum())
 
     @property
@@ -59,7 +59,7 @@ class Blob:
 
     @property
     def mask(self) -> Mask:
-        """Its pixels within the whole picture."""
+        """Its pixels in the whole image, (height, width)."""
         width, height = self.picture
         whole = np.zeros((height, width), bool)
         tall, wide = self.patch.shape
@@ -68,7 +68,7 @@ class Blob:
 
 
 def find_blobs(pixels: Pixels) -> list[Blob]:
-    """The coloured things of an RGB picture, from the largest to the smallest."""
+    """The blobs of an RGB image, from the largest to the smallest."""
     height, width = pixels.shape[:2]
     smooth = cv2.medianBlur(pixels, 3)
     hsv = cv2.cvtColor(smooth, cv2.COLOR_RGB2HSV)
@@ -96,7 +96,7 @@ def find_blobs(pixels: Pixels) -> list[Blob]:
 def _refine_outline(
     pixels: Pixels, labels: npt.NDArray[np.int32], number: int, box: tuple[int, int, int, int]
 ) -> tuple[int, int, Mask] | None:
-    """The pixels that are more of the thing's colour than of what is behind it: left, top and mask, or None."""
+    """The pixels closer to the blob's colour than to its background: left, top and mask, or None."""
     height, width = labels.shape
     x1, y1, x2, y2 = max(box[0] - 5, 0), max(box[1] - 5, 0), min(box[2] + 5, width), min(box[3] + 5, height)
     inside = (labels[y1:y2, x1:x2] == number).astype(np.uint8)
@@ -120,7 +120,7 @@ def _refine_outline(
 
 @functools.cache
 def _colour_names() -> tuple[str, ...]:
-    """For each of OpenCV's 180 hues the colour it is called, or the empty string."""
+    """The colour name of each of OpenCV's 180 hues, or the empty string."""
     swatches = np.array([list(COLOURS.values())], np.uint8)
     hues = cv2.cvtColor(swatches, cv2.COLOR_RGB2HSV)[0, :, 0].astype(int)
     distances = np.abs(np.arange(180)[:, None] - hues[None])

@@ -1,4 +1,4 @@
-"""Telling a circle from a square, a diamond, a triangle and a star by how it fills the outlines round it."""
+"""Classification of circle, square, diamond, triangle and star by how a mask fills its enclosing shapes."""
 
 import cv2
 import numpy as np
@@ -6,10 +6,10 @@ import numpy.typing as npt
 
 
 def classify_form(mask: npt.NDArray[np.bool_]) -> str:
-    """The form of a filled mask, or the empty string where it is none that is known.
+    """The form of a filled mask, or the empty string if it is none of the known ones.
 
-    A star leaves gaps in its hull; a square fills the smallest rectangle round it (a diamond does too, and stands on
-    its corner); a triangle fills the smallest triangle; a circle the smallest circle.
+    A star leaves gaps in its convex hull; a square fills its minimum-area rectangle (so does a diamond, which stands on
+    a corner); a triangle fills its minimum enclosing triangle, a circle its minimum enclosing circle.
     """
     area = float(mask.sum())
     padded = np.pad(mask, 1).astype(np.uint8)
@@ -17,7 +17,7 @@ def classify_form(mask: npt.NDArray[np.bool_]) -> str:
     if not contours or area < 20:
         return ""
     contour = max(contours, key=cv2.contourArea)
-    # A contour runs through pixel centres; half a pixel on every side is added back to all outlines below.
+    # A contour runs through pixel centres: half a pixel on every side is added to the outlines below.
     hull = cv2.convexHull(contour)
     hull_area = cv2.contourArea(hull) + cv2.arcLength(hull, True) / 2 + 1
     solidity = area / hull_area

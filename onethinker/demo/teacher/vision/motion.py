@@ -1,4 +1,4 @@
-"""Following coloured things through sampled frames: where each was, when it came, went, moved and was largest."""
+"""Tracks of blobs through sampled frames: position, visibility, motion and size over time."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ Box = list[int]
 
 @dataclass
 class BlobTrack:
-    """One thing over time: `seen` maps frame numbers to what was seen; `times_s` are all frames' times."""
+    """One blob over time: `seen` maps frame numbers to it; `times_s` are the times of all frames."""
 
     colour: str
     times_s: list[float]
@@ -22,7 +22,7 @@ class BlobTrack:
 
     @property
     def form(self) -> str:
-        """The form it was most often taken for."""
+        """Its most frequent form."""
         counted = Counter(blob.form for blob in self.seen.values() if blob.form)
         return counted.most_common(1)[0][0] if counted else ""
 
@@ -33,12 +33,12 @@ class BlobTrack:
 
     @property
     def first(self) -> Blob:
-        """It in the first frame that shows it."""
+        """The blob in the first frame that shows it."""
         return self.seen[min(self.seen)]
 
     @property
     def shift(self) -> float:
-        """How far to the right it ends of where it began, as a share of the picture's width; negative: to the left."""
+        """Its displacement to the right as a share of the image's width; negative to the left."""
         width = self.first.picture[0]
         return (self.seen[max(self.seen)].centre[0] - self.first.centre[0]) / width
 
@@ -54,21 +54,21 @@ class BlobTrack:
 
     @property
     def pulses(self) -> bool:
-        """Whether it grows to half as much again as it was."""
+        """Whether its area varies by more than half."""
         areas = [blob.area for blob in self.seen.values()]
         return max(areas) > 1.5 * min(areas)
 
     def visible_s(self) -> Interval:
-        """When it is there: an edge between two frames is put halfway."""
+        """The interval in which it is visible; edges lie halfway between two frames."""
         first, last = min(self.seen), max(self.seen)
         start = (self.times_s[first - 1] + self.times_s[first]) / 2 if first else 0.0
         end = (self.times_s[last] + self.times_s[last + 1]) / 2 if last + 1 < len(self.times_s) else self.duration_s
         return start, end
 
     def moving_s(self) -> Interval:
-        """When it moves: a line through the places on the way, met with the places of rest before and after.
+        """The interval in which it moves: a line fitted to its motion, intersected with its positions at rest.
 
-        The whole time in which it is visible where it never rests or never moves.
+        The interval in which it is visible if it never rests or never moves.
         """
         frames = sorted(self.seen)
         times = np.array([self.times_s[n] for n in frames])
@@ -89,7 +89,7 @@ class BlobTrack:
         return float(max(start, earliest)), float(min(end, latest))
 
     def largest_s(self) -> float:
-        """When it is largest: the top of a parabola through the largest frame and its neighbours."""
+        """The time of its largest size: the vertex of a parabola through the largest frame and its neighbours."""
         frames = sorted(self.seen)
         areas = np.array([np.sqrt(self.seen[n].area) for n in frames])
         times = np.array([self.times_s[n] for n in frames])
@@ -102,11 +102,11 @@ class BlobTrack:
         return float(times[top])
 
     def nearest(self, time_s: float) -> Blob:
-        """It in the frame nearest to a time, of the frames that show it."""
+        """The blob in the frame nearest to a time, among those that show it."""
         return self.seen[min(self.seen, key=lambda n: abs(self.times_s[n] - time_s))]
 
     def box_at(self, time_s: float) -> Box:
-        """Its box at a time in thousandths, between frames on a straight line."""
+        """Its box at a time in thousandths, linearly interpolated between frames."""
         frames = sorted(self.seen)
         times = [self.times_s[n] for n in frames]
         boxes = np.array([self.seen[n].box for n in frames])
@@ -114,7 +114,7 @@ class BlobTrack:
 
 
 def link_tracks(frames: list[list[Blob]], times_s: list[float], duration_s: float) -> list[BlobTrack]:
-    """Tracks of the things in a series of frames: the same colour, nearest place first."""
+    """Tracks of the blobs in a series of frames: greedy nearest-neighbour matching within each colour."""
     tracks: list[BlobTrack] = []
     for number, blobs in enumerate(frames):
         pairs = sorted(
@@ -135,7 +135,7 @@ def link_tracks(frames: list[list[Blob]], times_s: list[float], duration_s: floa
         for thing_number, blob in enumerate(blobs):
             if thing_number not in taken_things:
                 tracks.append(BlobTrack(blob.colour, times_s, duration_s, {number: blob}))
-    # A speck in a single frame of many is noise, not a thing.
+    # A blob in a single frame of many is noise.
     return [track for track in tracks if len(track.seen) >= 2 or len(frames) < 3]
 
 

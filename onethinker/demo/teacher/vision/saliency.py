@@ -1,4 +1,4 @@
-"""Where to look in a picture that holds nothing known: what differs most from its border."""
+"""Saliency of unknown images and videos: what differs most from the border, and when frames change."""
 
 import itertools
 
@@ -10,7 +10,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def salient_mask(pixels: Pixels) -> npt.NDArray[np.bool_]:
-    """The largest part of an RGB picture that stands out from the border's colour; its middle if nothing does."""
+    """The largest region of an RGB image that differs from the border's colour, else its middle."""
     height, width = pixels.shape[:2]
     small = cv2.resize(pixels, (96, 96), interpolation=cv2.INTER_AREA)
     lab = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), (5, 5), 0).astype(np.float32)
@@ -28,7 +28,7 @@ def salient_mask(pixels: Pixels) -> npt.NDArray[np.bool_]:
 
 
 def activity(frames: list[Pixels]) -> list[float]:
-    """How much each frame differs from the one before, 0 for the first; means of absolute differences."""
+    """The mean absolute difference of each frame from the one before; 0 for the first."""
     small = [cv2.resize(cv2.cvtColor(f, cv2.COLOR_RGB2GRAY), (64, 64), interpolation=cv2.INTER_AREA) for f in frames]
     changes = [float(cv2.absdiff(a, b).mean()) for a, b in itertools.pairwise(small)]
     return [0.0, *changes]

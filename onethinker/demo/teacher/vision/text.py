@@ -1,4 +1,4 @@
-"""Reading dark letters on light panels, by comparing each mark with the letters of the one font known here."""
+"""Optical character recognition of dark text on light panels, by template matching with one font."""
 
 import functools
 from dataclasses import dataclass
@@ -14,26 +14,26 @@ Pixels = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 
 _SIGNS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-*/=()"
-_CELL = (16, 24)  # width and height that every mark is brought to
-_SPACE = 0.18  # a gap wider than two letters leave by so much of the capitals' height parts two words
-_WORST = 0.42  # a mark that fits no letter better than this is no letter
-_MAX_GLYPHS = 60  # more in one line is no writing
+_CELL = (16, 24)  # width and height of every normalised glyph
+_SPACE = 0.18  # extra gap between two words, in heights of a capital
+_WORST = 0.42  # glyphs with a higher cost are no letters
+_MAX_GLYPHS = 60  # a line with more is no text
 _NO_ROOM = (0.08, 0.08)
 
 
 @dataclass(frozen=True)
 class Glyph:
-    """One connected mark of ink: its box within the line and its picture."""
+    """One connected component of ink: its box in the line and its normalised image."""
 
     box: Box
     cell: npt.NDArray[np.float32]
 
 
 def find_panels(pixels: Pixels) -> list[Box]:
-    """The boxes (left, top, right, bottom) of nearly white rectangles, largest first."""
+    """The boxes (left, top, right, bottom) of nearly white rectangles, the largest first."""
     height, width = pixels.shape[:2]
     white = cv2.inRange(cv2.medianBlur(pixels, 3), np.full(3, 229), np.full(3, 255))
-    # Letters are holes in the paper: closing them first keeps a panel in one piece.
+    # Letters are holes in the panel: closing them keeps it in one piece.
     closed = cv2.morphologyEx(white, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     count, _, stats, _ = cv2.connectedComponentsWithStats(closed)
     found = []
@@ -44,12 +44,12 @@ def find_panels(pixels: Pixels) -> list[Box]:
 
 
 def read_lines(pixels: Pixels, panel: Box) -> list[str]:
-    """The lines of text on a panel, from top to bottom; words parted by one space."""
+    """The lines of text on a panel, from top to bottom, with single spaces between words."""
     left, top, right, bottom = panel
     crop = cv2.cvtColor(pixels[top + 2 : bottom - 2, left + 2 : right - 2], cv2.COLOR_RGB2GRAY)
     if min(crop.shape) < 8:
         return []
-    # Twice the size, so that letters a few pixels apart stay apart when made black and white.
+    # Upsample, so that letters a few pixels apart stay apart when binarised.
     grey = np.asarray(cv2.resize(crop, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), np.uint8)
     ink = grey < 140
     lines = [_line(grey[a:b], ink[a:b]) for a, b in _runs(np.any(ink, axis=1)) if b - a >= 10]
@@ -62,7 +62,7 @@ def _line(grey: Pixels, ink: npt.NDArray[np.bool_]) -> str:
         return ""
     letters, cap = _best_reading(glyphs)
     if "?" in letters:
-        # Letters such as r and y can touch: read what is no letter as two.
+        # Letters such as r and y can touch: split unreadable glyphs in two.
         halves = [half for glyph, letter in zip(glyphs, letters, strict=True) for half in _halves(grey, glyph, letter)]
         again, cap_again = _best_reading(halves)
         if again.count("?") < letters.count("?"):
@@ -82,7 +82,7 @@ def _marks(grey: Pixels, ink: npt.NDArray[np.bool_]) -> list[Glyph]:
     boxes = sorted((int(x), int(y), int(x + w), int(y + h)) for x, y, w, h, area in stats[1:count] if area >= 6)
     merged: list[Box] = []
     for box in boxes:
-        # The dot of an i and the two bars of an equals sign lie over each other: one mark.
+        # The dot of an i and the bars of an equals sign lie above each other: one glyph.
         if merged and min(box[2], merged[-1][2]) - box[0] > 0.5 * min(box[2] - box[0], merged[-1][2] - merged[-1][0]):
             last = merged.pop()
             box = (min(last[0], box[0]), min(last[1], box[1]), max(last[2], box[2]), max(last[3], box[3]))
@@ -121,7 +121,7 @@ class _Font:
 
 @functools.cache
 def _font() -> _Font:
-    """Pictures and proportions of all known letters, drawn once at a large size."""
+    """Images and proportions of all known letters, rendered once at a large size."""
     font, baseline = load_font(96), 120
     capital = -font.getbbox("H", anchor="ls")[1]
     cells, shapes, rooms = [], [], {}
@@ -140,7 +140,7 @@ def _font() -> _Font:
 
 
 def _best_reading(glyphs: list[Glyph]) -> tuple[str, float]:
-    """The letters and the height of capitals that together explain the marks of one line best."""
+    """The letters and the height of capitals that fit the glyphs of a line best."""
     font = _font()
     looks = np.abs(np.stack([glyph.cell for glyph in glyphs])[:, None] - font.cells[None]).mean(axis=2)
     tops = np.array([glyph.box[1] for glyph in glyphs], float)
