@@ -13,7 +13,7 @@ from corpus.errors import MediaError
 from corpus.media import probe
 from corpus.media.video import FRAMES_AT_ONCE, map_frames, read_frames
 from filters.near_duplicates import hash_media
-from tests.corpus.making import clip, write_video
+from tests.corpus.making import clip, keep_scheduling, write_video
 
 CODECS = [("a.mp4", "libx264"), ("a.webm", "libvpx-vp9"), ("a.avi", "mpeg4"), ("a.mkv", "libsvtav1")]
 
@@ -116,7 +116,7 @@ def shades(path: Path, codec: str) -> None:
     """Thirty frames at 10 per second; frame i has brightness 8 i."""
     if codec not in av.codecs_available:
         pytest.skip(f"this PyAV has no {codec} encoder to make the file with")
-    with av.open(str(path), "w") as out:
+    with keep_scheduling(), av.open(str(path), "w") as out:
         stream = out.add_stream(codec, rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for i in range(30):
