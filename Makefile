@@ -14,7 +14,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/onethinker demo --out demo
 
 # What every change must pass, in minutes; `make test-slow` is the rest: kills at size, ranks, services, whole runs.
-test: lint imports types unit
+test: lint imports types docs unit
 
 test-slow: $(VENV)/.test
 	@$(PYTEST) -m slow
