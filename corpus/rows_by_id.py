@@ -21,7 +21,7 @@ def read(
     params: dict[str, Any] | None = None,
     batch_rows: int = BATCH_ROWS,
 ) -> pa.RecordBatchReader:
-    """The rows of `table` that equal a row of `ids` in all of its columns, each once, in the table's order.
+    """The rows of `table` that equal a row of `ids` in all of its columns, each once, in any order.
 
     `columns` is a select list, `rest` what follows the FROM clause (`where …`, `qualify …`) with `params` for it.
     Batches have at most `batch_rows` rows. `connection` has the lake attached as `lake`; in memory are the ids, an

@@ -50,6 +50,7 @@ def test_a_batch_makes_the_same_traces_at_half_the_price(tmp_path: Path, provide
     assert list((tmp_path / "corpus" / "batches").glob("*/")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("teacher", "module", "of"), [
     ("openai:m", openai_provider, "BatchChatTeacher"), ("anthropic:m", anthropic_provider, "MessagesTeacher"),
 ])  # fmt: skip

@@ -177,6 +177,7 @@ def test_kills_lose_nothing_and_buy_only_what_was_in_flight_again(
     print(f"{kills} kills, {len(lake):,} traces, {again} bought again, {sum(map(len, in_flight))} were in flight")
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_arrived_and_the_next_run_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "corpus"
     questions(root, 400).close()

@@ -155,6 +155,7 @@ def test_works_inside_a_running_event_loop(tmp_path: Path, provider: Provider) -
     assert asyncio.run(notebook_cell()) == 2
 
 
+@pytest.mark.slow
 def test_two_workers_at_once_buy_each_trace_once(tmp_path: Path, provider: Provider) -> None:
     from corpus import Corpus
 

@@ -61,6 +61,7 @@ def test_every_row_is_there_and_no_path_is_of_this_machine(
             assert text.count("<video>") == len(row.get("videos", []))
 
 
+@pytest.mark.slow
 def test_the_release_layout_ingests_back_as_the_same_samples(
     made: tuple[Corpus, Snapshot], tmp_path: Path, shared: Path
 ) -> None:

@@ -104,6 +104,7 @@ def test_pulled_it_is_a_corpus_again_and_published_again_nothing_changes(
             assert there[path] == content, f"{path} differs"
 
 
+@pytest.mark.slow
 def test_a_broken_connection_goes_on_with_what_is_not_there_yet(made: tuple[Corpus, Snapshot], hub: HubDouble) -> None:
     corpus, _ = made
     hub.break_after(2)
@@ -142,6 +143,7 @@ print(json.dumps(told))
 """
 
 
+@pytest.mark.slow
 def test_load_dataset_reads_it_plain_and_streaming(
     made: tuple[Corpus, Snapshot], hub: HubDouble, tmp_path: Path
 ) -> None:
@@ -166,6 +168,7 @@ def test_load_dataset_reads_it_plain_and_streaming(
     assert told["one source"] == snapshot.rows
 
 
+@pytest.mark.slow
 def test_a_tag_never_changes_its_rows(made: tuple[Corpus, Snapshot], hub: HubDouble, tmp_path: Path) -> None:
     corpus, _ = made
     publish(corpus, "small", REPO)
@@ -175,6 +178,7 @@ def test_a_tag_never_changes_its_rows(made: tuple[Corpus, Snapshot], hub: HubDou
         publish(other, "small", REPO)
 
 
+@pytest.mark.slow
 def test_a_later_version_replaces_the_files_and_leaves_what_is_not_ours(tmp_path: Path, hub: HubDouble) -> None:
     corpus = small_corpus(tmp_path)
     frozen(corpus)
@@ -218,6 +222,7 @@ def test_croissant_is_valid(made: tuple[Corpus, Snapshot], tmp_path: Path) -> No
     }
 
 
+@pytest.mark.slow
 def test_large_media_lie_beside_and_withheld_ones_stay_home(tmp_path: Path) -> None:
     corpus = small_corpus(tmp_path, rows=4)
     frozen(corpus)
@@ -281,6 +286,7 @@ def test_secrets_and_paths_are_found_wherever_they_are(
     assert list(scan(tmp_path, allow=[leak, json.dumps(leak)])) == []
 
 
+@pytest.mark.slow
 def test_what_must_not_leave_the_house_is_refused(tmp_path: Path, hub: HubDouble) -> None:
     corpus = small_corpus(tmp_path, rows=2)
     sample_id, answer = corpus.sql("select sample_id, answer from samples").fetchall()[0]

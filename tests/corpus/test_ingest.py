@@ -310,7 +310,10 @@ record = st.fixed_dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=settings.default.max_examples // 3,  # each ingests and reads back
+)
 @given(st.lists(record, max_size=12))
 @example([RL | {"problem_type": "open-ended", "answer": "<answer>\n7 \u00bd</answer>"}])
 @example([RL | {"problem_type": "open-ended", "answer": " <answer>7</answer> or so"}])

@@ -29,6 +29,7 @@ def data_files(corpus: Corpus) -> int:
     return len(list((corpus.root / "data").rglob("*.parquet")))
 
 
+@pytest.mark.slow
 def test_ten_ingests_re_annotations_and_a_compaction_leave_a_snapshot_as_it_was(tmp_path: Path) -> None:
     corpus = small_corpus(tmp_path)
     first = frozen(corpus)

@@ -29,7 +29,7 @@ def _ids(*numbers: int) -> pa.Table:
 
 
 def _read(corpus: Corpus, *numbers: int, **options: Any) -> list[str]:
-    return [str(i) for i in corpus.rows_by_id("traces", _ids(*numbers), "trace_id", **options).read_all()["trace_id"]]
+    return sorted([str(i) for i in corpus.rows_by_id("traces", _ids(*numbers), "trace_id", **options).read_all()["trace_id"]])
 
 
 def test_each_row_comes_once_in_the_tables_order_and_unknown_ids_give_none(corpus: Corpus) -> None:

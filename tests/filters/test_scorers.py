@@ -113,6 +113,7 @@ def rows(corpus: Corpus) -> dict[str, tuple[Any, ...]]:
     return {row[0]: row[1:] for row in found}
 
 
+@pytest.mark.slow
 def test_a_reward_model_scores_words_and_is_recorded(corpus: Corpus, sample: Add, trace: Add, served: Served) -> None:
     good, bad, other = _words(sample, trace)
     spec = f"reward_model:vllm:made@{served.url}"

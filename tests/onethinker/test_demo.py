@@ -90,6 +90,7 @@ def test_the_demo_leaves_a_checked_snapshot_and_a_page(small: tuple[Path, str]) 
     assert outside == [], "the page is not self-contained"
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("demo")
 def test_run_again_it_writes_nothing_twice(small: tuple[Path, str]) -> None:
     out, _ = small

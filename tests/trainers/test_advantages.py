@@ -27,7 +27,7 @@ NAMES = ["grpo", "dr_grpo", "ema_grpo", "ema_grpo clip", "ema_grpo float64", "gd
 every = pytest.mark.parametrize("make", ALL, ids=NAMES)
 centred = pytest.mark.parametrize("make", [Grpo, DrGrpo, EmaGrpo, Gdpo])
 
-rewards = st.one_of(st.sampled_from([0.0, 0.1, 0.6, 1.0, 1.5]), st.to_float64(-2, 2, allow_subnormal=False))
+rewards = st.one_of(st.sampled_from([0.0, 0.1, 0.6, 1.0, 1.5]), st.floats(-2, 2, allow_subnormal=False))
 odd_rewards = st.one_of(rewards, st.sampled_from([math.nan, math.inf, -math.inf, 1e200]))
 
 
@@ -166,7 +166,7 @@ def test_grpo_divides_by_the_unbiased_std_of_the_group() -> None:
     np.testing.assert_allclose(found, [-(3**-0.5), -(3**-0.5), 2 * 3**-0.5, -(2**-0.5), 2**-0.5])
 
 
-@given(batch=batches(), scale=st.to_float64(0.1, 10), shift=st.to_float64(-3, 3))
+@given(batch=batches(), scale=st.floats(0.1, 10), shift=st.floats(-3, 3))
 @settings(max_examples=60, deadline=None)
 def test_grpo_forgets_scale_and_dr_grpo_keeps_it(batch: Any, scale: float, shift: float) -> None:
     values, groups, _ = batch

@@ -25,17 +25,19 @@ def losses(training: Training, output: Path) -> dict[int, float]:
     return dict(rows.fetchall())
 
 
+@pytest.mark.slow
 def test_the_loss_begins_at_chance_and_falls_over_all_families(training: Training, taught: Path) -> None:
     found = [loss for _, loss in sorted(losses(training, taught).items())]
     assert len(found) == SFT["max_steps"]
     words = json.loads((training.model / "config.json").read_text())["text_config"]["vocab_size"]
     assert found[0] == pytest.approx(math.log(words), rel=0.05), "an untrained model guesses"
-    # 6.6 to 3.0 with every rounding that we tried (ATEN_CPU_CAPABILITY default, avx2, avx512).
+    # Measured once: 6.67 to 3.0. The margin is for other processors' rounding.
     assert sum(found[-5:]) / 5 < sum(found[:5]) / 5 - 2
     families = training.corpus.sql("select count(distinct task), count(distinct data_type) from samples").fetchall()
     assert families == [(10, 2)], "the snapshot has all ten families, images and videos"
 
 
+@pytest.mark.slow
 def test_eight_rows_one_by_one_are_one_step_of_eight_wherever_they_are_decoded(training: Training) -> None:
     settings: dict[str, Any] = SFT | {"max_steps": 2}
     for output, more in (("at-once", {}), ("one-by-one", {"per_device": 1}), ("in-a-worker", {"workers": 1})):
@@ -105,6 +107,7 @@ def test_mistakes_are_named(training: Training) -> None:
         train(training.corpus, training.sft(model={"name": str(training.root / "none")}))
 
 
+@pytest.mark.slow
 def test_the_run_can_be_followed_from_the_model(training: Training, taught: Path) -> None:
     import orjson
 
