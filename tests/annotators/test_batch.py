@@ -135,14 +135,16 @@ def test_a_run_killed_amid_the_results_and_the_one_after_it_book_what_one_run_bo
     command = [sys.executable, "-m", "onethinker.cli", "annotate", *flags, "--corpus", str(root), "--no-verify"]
     first = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     assert provider.hung.wait(120)
-    while sum(path.read_bytes().count(b'["traces"') for path in root.glob("journal/*/*.jsonl")) < 10:
+    # Anthropic's SDK hands a line on once it has seen the next one, so that nine of the ten are certain to come.
+    while sum(path.read_bytes().count(b'["traces"') for path in root.glob("journal/*/*.jsonl")) < 9:
         assert first.poll() is None
         time.sleep(0.005)
     first.kill()
     first.wait()
     with Corpus.open(root) as corpus:
         second = annotate(corpus, **given)
-        assert (second.replayed, second.traces) == (10, 10), "what the killed run kept is not kept again"
+        assert second.replayed in (9, 10)
+        assert second.replayed + second.traces == 20, "what the killed run kept is not kept again"
         assert corpus.sql("select count(*) from traces").fetchone() == (20,)
         assert corpus.sql("select coalesce(sum(cost_usd), 0) from traces").fetchone() == (whole.cost_usd,)
     assert (NotedBudget.last.spent, NotedBudget.last.reserved) == (spent, Decimal(0))
