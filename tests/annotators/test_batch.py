@@ -116,6 +116,7 @@ def test_a_batch_answer_without_usage_is_booked_at_its_reserve(
     assert corpus.sql("select distinct cost_usd from traces").fetchall() == [(None,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reports_usage", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("teacher", ["openai:m", pytest.param("anthropic:m", marks=pytest.mark.slow)])
 def test_a_run_killed_amid_the_results_and_the_one_after_it_book_what_one_run_books(
@@ -181,6 +182,7 @@ def test_killed_at_any_stage_nothing_is_submitted_twice(
     assert len(provider.batches) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "made",
     [pytest.param(True, id="ours was made", marks=pytest.mark.slow), pytest.param(False, id="ours was not made")],

@@ -321,6 +321,7 @@ def test_runs_are_published_without_paths_hosts_and_keys(made: tuple[Corpus, Sna
     assert {run["host"] for run in runs} == {None}
 
 
+@pytest.mark.slow
 def test_wrong_names_and_damage_say_what_is_wrong(
     made: tuple[Corpus, Snapshot], hub: HubDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,7 +66,7 @@ def test_workers_share_a_ranks_rows(snapshot: Snapshot) -> None:
     assert sorted(i for share in shares for i in share) == sorted(ids(stream))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=settings.default.max_examples // 3)  # each reads a snapshot again
 @given(seen=st.integers(0, ROWS - 1), seed=st.sampled_from([None, 8]))
 def test_it_goes_on_at_the_very_row(snapshot: Snapshot, seen: int, seed: int | None) -> None:
     whole = ids(snapshot.stream(seed=seed))

@@ -156,6 +156,7 @@ sys.exit(main(sys.argv[4:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("verb", "traces", "kills"),
     [

@@ -153,6 +153,7 @@ def test_it_is_right_about_every_kind_of_question(scenes: Scenes, questions: dic
         assert len(failed) <= 0.1 * len(questions[problem_type, data_type]), (problem_type, data_type, failed)
 
 
+@pytest.mark.slow
 def test_an_error_rate_of_one_leaves_nothing_right(scenes: Scenes, questions: dict[Any, list[WorldQuestion]]) -> None:
     engine = PixelModel(error_rate=1.0)
     for kind, some in questions.items():

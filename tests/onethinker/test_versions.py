@@ -9,6 +9,7 @@ from onethinker.cli import main
 from tests.corpus.making import frozen, small_corpus
 
 
+@pytest.mark.slow
 def test_from_a_snapshot_to_its_publication_and_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = small_corpus(tmp_path)
     first = frozen(corpus)

@@ -18,6 +18,7 @@ def outcome(model: str, reward: float) -> str:
     return json.dumps({"model": model, "rewards": {"numerical": reward}, "curves": curves, "seconds": 2.0})
 
 
+@pytest.mark.slow
 def test_what_was_done_is_not_done_again(tmp_path: Path) -> None:
     """Every training's outcome is there, so that nothing is trained: tables and plots are made of what is found."""
     plan = ExperimentPlan(seeds=2, per_family=1, processes=1, estimators=("grpo", "ema_grpo"))

@@ -57,7 +57,7 @@ class Gdpo(Estimator):
         columns = [to_float64(rewards[name]) for name in self._order(rewards)]
         if len({column.shape for column in columns}) > 1:
             lengths = ", ".join(f"{name} {to_float64(rewards[name]).shape}" for name in self._order(rewards))
-            raise ValueError(f"gdpo's components must have one number per row each: {lengths}")
+            raise ValueError(f"gdpo's components must each have one number per row: {lengths}")
         return np.stack(columns, axis=1)
 
     def _order(self, rewards: Mapping[str, Any]) -> list[str]:
