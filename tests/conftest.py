@@ -11,7 +11,7 @@ hypothesis.settings.register_profile("fast", derandomize=True, database=None, de
 hypothesis.settings.register_profile(
     "search",
     deadline=None,
-    max_examples=int(os.environ.get("ONETHINKER_EXAMPLES", "500")),
+    max_examples=int(os.environ.get("ONETHINKER_EXAMPLES", "200")),
     print_blob=True,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
