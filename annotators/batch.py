@@ -134,7 +134,7 @@ class BatchRun:
                     known = self._store.known_ids()
                     found = await self._teacher.batch_find(batch.key, batch.since, batch.requests, known)
                     if found is not None:
-                        # Its lines stay: the results will tell whether it is ours.
+                        # Its lines stay: the results show whether it is ours.
                         batch.set_stage(SUBMITTED, batch_id=found)
                         return
                 batch.set_stage(SUBMITTING, since=batch.since or time.time())

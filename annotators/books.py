@@ -1,7 +1,7 @@
 """The books of one run: its budget, its counts, what it keeps and rejects, and whether it goes on.
 
-Whoever asks a teacher, live or in batches, reserves money here before a request leaves and settles or releases it
-afterwards; nobody else changes the budget.
+Live and batch requests reserve money here before they are sent and settle or release it afterwards; no other code
+changes the budget.
 """
 
 import asyncio

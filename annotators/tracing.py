@@ -16,7 +16,7 @@ except ImportError:
 
 
 class RequestSpan:
-    """The OpenTelemetry span of one request; does nothing if nobody records it."""
+    """The OpenTelemetry span of one request; does nothing if no tracer is installed."""
 
     def __init__(self, span: Any) -> None:
         self._span = span

@@ -1,6 +1,6 @@
 """One lock file for each live run: `runs/RUN_ID.lock`, held by its process and released by the system when that dies.
 
-A lock file that nobody holds belongs to a run that crashed, or to one that is about to take it.
+An unheld lock file belongs to a run that crashed, or to one that is about to take it.
 """
 
 from pathlib import Path

@@ -10,7 +10,7 @@ from corpus.media import MediaError, MediaStore
 from corpus.media.link import link, name_with_suffix
 
 EMBEDDED, WITHHELD = "embedded", "withheld"  # the other values of `media_at` are paths
-# Terms that let nobody redistribute the files; the row then names them by SHA-256 and origin only.
+# Terms that forbid redistributing the files; the row then names them by SHA-256 and origin only.
 _NO_REDISTRIBUTION = re.compile(
     r"no.?redistribut|not.?redistribut|proprietary|all.rights.reserved|on.request|request.form|do.not.distribute", re.I
 )

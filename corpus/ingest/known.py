@@ -1,4 +1,4 @@
-"""The samples and traces that a corpus holds, in memory during an ingest, to tell which drafts are new.
+"""The samples and traces that a corpus holds, in memory during an ingest, to find which drafts are new.
 
     sample_id   what is asked, about which bytes, with which answer, by which source; not the file it came from
     trace_id    the response's place among the responses of one teacher to one sample (`attempt`, from 1)

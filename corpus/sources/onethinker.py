@@ -238,7 +238,7 @@ def problem_type_of(answer: str) -> str:
     """The problem type that an answer's shape implies, for records that name none.
 
     Objects by their keys, one capital letter is multiple choice, a number is numerical, LaTeX is math, all else
-    open-ended. The shape cannot tell regression from numerical or OCR from open-ended: they come out as the latter.
+    open-ended. Shape cannot separate regression from numerical or OCR from open-ended; the latter is assumed.
     """
     if answer.startswith("{"):
         try:

@@ -138,7 +138,7 @@ def test_retry_after_holds_for_all_workers(monkeypatch: pytest.MonkeyPatch) -> N
     async def main() -> None:
         of = RateLimiter(3)
         of.record_failure(Failure("rate_limited", "", retryable=True, overload=True, retry_after_s=2.0))
-        assert min(await times(of, 40)) >= 2.0, "nobody asks before the time is over"
+        assert min(await times(of, 40)) >= 2.0, "no request starts before the time is over"
         assert max(await times(of, 40)) < 0.01, "and then all may"
 
     in_virtual_time(monkeypatch, main)

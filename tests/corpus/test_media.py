@@ -191,7 +191,7 @@ def wait_for_reader(pipe: Path) -> int:
 
 
 def test_a_decoder_that_hangs_or_dies_costs_its_own_medium_only(tmp_path):
-    """A pipe that nobody writes to hangs its reader, as some files hang decoders."""
+    """A pipe without a writer hangs its reader, as some files hang decoders."""
     os.mkfifo(tmp_path / "hangs.mp4")
     os.mkfifo(tmp_path / "dies.mp4")
     good = picture(tmp_path / "a.png")
