@@ -16,7 +16,7 @@ WHERE = "answer is not null"
 _HINT = """
 
 The correct answer is known to be: {answer}
-Write the reasoning with which somebody who sees only what you were shown, and was not told the answer, would find it. \
+Write the reasoning with which somebody who sees only what you were shown, without the answer, would find it. \
 Reason from what can be seen, never mention that the answer was given, and end with that answer in the form above."""
 
 

@@ -16,14 +16,14 @@ from pydantic import Field
 from filters.candidates import Candidates
 from filters.recipe import StepOptions
 
-_GIVEN_WORDS = ("ground", "reference", "provided", "given", "known", "gold", "annotated", "hint", "told", "according")
+_GIVEN_WORDS = ("ground", "reference", "provided", "given", "known", "gold", "annotated", "hint", "i was", "according")
 _ANNOUNCED = re.compile(
     r"\b(?:answer|choice|option|result|solution)\s*(?:is|:|=|would be|should be|must be)\s*(?:option\s*)?[(\"'`*$\\]*",
     re.IGNORECASE,
 )
 _GIVEN = re.compile(
     r"\b(?:ground[- ]truth|(?:reference|provided|given|known|gold|annotated) (?:answer|solution|label)"
-    r"(?: (?:is|was|says?|states?|indicates?|given|provided|shows?)\b|,)|the hint\b|i was told\b"
+    r"(?: (?:is|was|says?|states?|indicates?|given|provided|shows?)\b|,)|the hint\b|i was\stold\b"
     r"|according to the (?:answer|label|annotation|solution))",
     re.IGNORECASE,
 )
