@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from corpus import Corpus
 from corpus.scoring import score
+from corpus.sql_gate import condition
 
 PROFILE, VERIFIER = "ensemble", "agreement@1"
 _ROWS_AT_ONCE = 20_000
@@ -16,7 +17,7 @@ _PAIRS = """
     from traces a join traces b on b.sample_id = a.sample_id and b.teacher <> a.teacher
          join samples s on s.sample_id = a.sample_id
     where a.mode = 'ensemble' and b.mode = 'ensemble' and a.answer is not null and b.answer is not null
-      and s.sample_id in (select sample_id from samples where ({where}\n))
+      and s.sample_id in (select sample_id from samples where {where})
       and not exists (select 1 from verdicts v where v.trace_id = a.trace_id and v.profile = 'ensemble'
                       and v.components['teachers'] = (select count(distinct c.teacher) from traces c
                           where c.sample_id = a.sample_id and c.mode = 'ensemble' and c.answer is not null))
@@ -30,7 +31,7 @@ def record_agreement(corpus: Corpus, where: str = "true") -> int:
     answer as the truth; the component `teachers` counts those who answered. When a further teacher has answered, a
     newer verdict says so. Every response must be of mode `ensemble`.
     """
-    pairs = corpus.sql(_PAIRS.format(where=where)).to_arrow_table()
+    pairs = corpus.sql(_PAIRS.format(where=condition(where))).to_arrow_table()
     if not len(pairs):
         return 0
     with corpus.run("verify", {"profile": PROFILE, "verifier": VERIFIER, "where": where}) as run:

@@ -19,6 +19,7 @@ from annotators.modes import Mode, mode
 from annotators.settings import Settings
 from corpus import Corpus, OneThinkerError, UsageError
 from corpus.ids import canonical_json, digest
+from corpus.sql_gate import condition
 from corpus.task import Task, modality
 from corpus.tasks import task
 
@@ -109,7 +110,7 @@ class JobPlan:
         self.address = address
         self.mode: Mode = mode(settings.mode)
         self.system = settings.system.read_text(encoding="utf-8").strip() if settings.system else None
-        self.where = f"from {self.mode.FROM} where ({settings.where}\n) and ({self.mode.WHERE})"
+        self.where = f"from {self.mode.FROM} where {condition(settings.where)} and ({self.mode.WHERE})"
 
     @cached_property
     def specs(self) -> dict[tuple[str, str], PromptSpec]:

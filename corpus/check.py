@@ -20,6 +20,7 @@ from corpus.media.pool import MediaPool
 from corpus.progress import Bar, progress
 from corpus.response import wrap
 from corpus.sources import Reject, reader
+from corpus.sql_gate import condition
 
 if TYPE_CHECKING:
     from corpus.store import Corpus
@@ -97,7 +98,7 @@ def check_corpus(
     open-ended answer gets 2/3), which matters only for training with it.
     """
     report = CheckReport()
-    slice_of = f"from samples where ({where})" if where else "from samples"
+    slice_of = f"from samples where {condition(where)}" if where else "from samples"
     golds = _read_corpus_golds(corpus, slice_of, report)
     total = int(corpus.sql(f"select count(*) {slice_of}").fetchall()[0][0])
     with progress("gold answers", total) as bar:

@@ -6,10 +6,14 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from corpus.errors import OneThinkerError
+
+# A statement never brings in code: what is needed is loaded by name.
+_NO_EXTENSIONS: dict[str, Any] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 
 
 def attach(catalog: str, data: Path, *, read_only: bool, lake_snapshot: int | None = None) -> duckdb.DuckDBPyConnection:
@@ -21,7 +25,7 @@ def attach(catalog: str, data: Path, *, read_only: bool, lake_snapshot: int | No
     postgres = catalog.startswith("postgres:")
     # By default DuckDB spills into the working folder, two processes into the same files.
     spill = Path(tempfile.gettempdir()) / f"onethinker-{uuid.uuid4().hex}"
-    connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "temp_directory": str(spill)})
+    connection = duckdb.connect(config=_NO_EXTENSIONS | {"temp_directory": str(spill)})
     connection.execute("set enable_progress_bar = false")  # in notebooks and `python -c` it prints to stdout
     for extension in ("postgres_scanner" if postgres else "sqlite_scanner", "ducklake"):
         load_extension(connection, extension)
@@ -39,6 +43,17 @@ def attach(catalog: str, data: Path, *, read_only: bool, lake_snapshot: int | No
         connection.close()
         raise OneThinkerError(f"the catalog at {catalog} cannot be opened: {error}") from error
     return connection
+
+
+def restrict(connection: duckdb.DuckDBPyConnection, data: Path) -> None:
+    """Leave to `connection`, for good, the files of the lake alone, and its settings as they are."""
+    for setting in (
+        f"allowed_directories = ['{quote(data)}/']",  # without it the lake's own files are refused too
+        "enable_external_access = false",
+        "python_enable_replacements = false",
+        "lock_configuration = true",
+    ):
+        connection.execute(f"set {setting}")
 
 
 def load_extension(connection: duckdb.DuckDBPyConnection, name: str) -> None:

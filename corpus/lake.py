@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus import rows_by_id
-from corpus.connection import translate_errors
+from corpus.connection import restrict, translate_errors
 from corpus.errors import OneThinkerError
 from corpus.location import Location, add_tables, missing_tables
 from corpus.schema import TABLES, to_table
+from corpus.sql_gate import check_query
 from corpus.views import define_table, define_views
 
 # By default DuckDB has a thread per processor, each with its own buffers, caches what it has read, and returns freed
@@ -62,6 +63,21 @@ class Lake:
         if relation is None:
             raise OneThinkerError("SQL: this statement returns no rows; the corpus is open for reading: use `select`")
         return relation
+
+    def query(self, query: str, *, files: bool = False) -> duckdb.DuckDBPyRelation:
+        """`sql` for text that somebody else wrote: it passes `corpus.sql_gate` first, which refuses all but SELECT.
+
+        With `files` it may read files too. Raises UsageError naming what is refused.
+        """
+        check_query(query, files=files)
+        return self.sql(query)
+
+    def restrict_files(self) -> None:
+        """Take from the reading connection, for good, all files but the lake's: a second wall behind the gate.
+
+        The settings alone are not enough: sqlite_scanner opens files past them.
+        """
+        restrict(self._reader, self.root / "data")
 
     def rows_by_id(
         self,

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from corpus import Corpus
 from corpus.errors import OneThinkerError, near
+from corpus.sql_gate import condition
 from filters.pool import get_pool
 from filters.score import PRELOAD
 from filters.scratch_db import open_scratch_db, stream
@@ -54,7 +55,9 @@ class Candidates:
         self.counts: dict[str, dict[str, int]] = {}
         self._open = ExitStack()
         self._db = self._open.enter_context(open_scratch_db())
-        rows = corpus.sql(_ROWS.format(slice=_SLICE.format(where=where or "true")), {"profile": profile})
+        rows = corpus.sql(
+            _ROWS.format(slice=_SLICE.format(where=condition(where or "true", what="where"))), {"profile": profile}
+        )
         arrived = rows.to_arrow_reader(65_536)
         self._db.register("arrived", arrived)
         self._db.execute(

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from corpus import yaml_file
 from corpus.discovery import modules
 from corpus.errors import UsageError, near
+from corpus.sql_gate import condition
 
 STEPS = "filters.steps"
 
@@ -84,6 +85,8 @@ def load(path: Path | str) -> Recipe:
 def parse(text: str, *, name: str = "recipe") -> Recipe:
     """The recipe in YAML text; `name` is what errors call it. Raises UsageError as `load` does."""
     head = _validate(_Head, yaml_file.parse_mapping(text, name, "recipe"), name)
+    if head.where is not None:
+        condition(head.where, what=f"{name}: key 'where'")
     return Recipe(head.profile, head.seed, head.where, tuple(_step(s, name) for s in head.steps), text)
 
 

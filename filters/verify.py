@@ -17,6 +17,7 @@ from corpus import Corpus
 from corpus.errors import OneThinkerError, near
 from corpus.progress import progress
 from corpus.runs import Run
+from corpus.sql_gate import condition
 from filters.score import INPUT, score_tables
 from filters.scorers import OWN, UNANSWERED, Scorer, list_free_text_types, load_scorer, rescore
 from filters.scratch_db import open_scratch_db, stream
@@ -70,7 +71,7 @@ def verify(
     scorer = load_scorer(open_ended, corpus)
     word = scorer.word if scorer else OWN
     rules = list_verifiers(profile, word)
-    todo = _UNSCORED.format(chosen=_CHOSEN.format(where=where) if where else "")
+    todo = _UNSCORED.format(chosen=_CHOSEN.format(where=condition(where)) if where else "")
     params = {"types": list(rules), "verifiers": list(rules.values()), "profile": profile}
     types = dict(corpus.sql(f"select s.problem_type, count(*) {todo} group by 1 order by 1", params).fetchall())
     for name in types.keys() - rules.keys():

@@ -6,6 +6,7 @@ from typing import Any
 
 from corpus import Corpus
 from corpus.accuracy import PASS_ACCURACY
+from corpus.sql_gate import condition
 from onethinker.options import DEFAULT_CORPUS, CorpusUrl, Format, Where
 from onethinker.output import show
 
@@ -50,7 +51,7 @@ def escalate(
     from annotators.process_memory import frugal
     from filters import verify
 
-    slice_ = where or "true"
+    slice_ = condition(where or "true")
     solved = f"select sample_id from scored_traces where profile = 'strict' and accuracy >= {keep}"
     rows: list[dict[str, Any]] = []
     spent = Decimal(0)
@@ -59,8 +60,8 @@ def escalate(
             left = None if budget is None else budget - spent
             if left is not None and left <= 0:
                 break
-            before = _count(opened, f"({slice_}\n) and sample_id in ({solved})")
-            unsolved = f"({slice_}\n) and sample_id not in ({solved})"
+            before = _count(opened, f"{slice_} and sample_id in ({solved})")
+            unsolved = f"{slice_} and sample_id not in ({solved})"
             asked = _count(opened, unsolved)
             report = annotate(
                 opened,
@@ -71,8 +72,8 @@ def escalate(
                 concurrency=concurrency,
                 prices=prices,
             )
-            verify(opened, slice_)
-            now = _count(opened, f"({slice_}\n) and sample_id in ({solved})") - before
+            verify(opened, where or "true")
+            now = _count(opened, f"{slice_} and sample_id in ({solved})") - before
             usd = report.cost_usd
             spent += usd
             row = {
