@@ -1,6 +1,7 @@
 """What all tests share: how property tests draw their examples, which tests share a worker, the reference data."""
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -16,6 +17,10 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile(os.environ.get("ONETHINKER_HYPOTHESIS", "fast"))
+
+# A shell ignores SIGINT for what it starts in the background, and children inherit that: no test of Ctrl-C would end.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(os.environ.get("ONETHINKER_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
