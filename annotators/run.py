@@ -114,17 +114,23 @@ def annotate(
 def annotate_with(corpus: Corpus, settings: Settings, *, verifier: Verifier | None = None) -> AnnotationReport:
     """`annotate` with its settings in one object, as the command line has them."""
     replayed = replay(corpus)
+    price = require_price(settings)
+    with sparing(corpus):
+        report = _in_own_loop(_annotate(corpus, settings, price, replayed, verifier))
+    if settings.mode == "ensemble" and not settings.dry_run:
+        record_agreement(corpus, settings.where)
+    return report
+
+
+def require_price(settings: Settings) -> Price | None:
+    """The teacher's price, or None if none is known. Raises OneThinkerError if the settings' budget needs one."""
     price = price_of(settings.teacher, settings.prices)
     if settings.budget_usd is not None and price is None:
         raise OneThinkerError(
             f"no price is known for {settings.teacher}, so a budget cannot be kept: give one with --prices FILE "
             f'(["{settings.teacher}"] input = 1.25, output = 10.00; USD for a million tokens)'
         )
-    with sparing(corpus):
-        report = _in_own_loop(_annotate(corpus, settings, price, replayed, verifier))
-    if settings.mode == "ensemble" and not settings.dry_run:
-        record_agreement(corpus, settings.where)
-    return report
+    return price
 
 
 async def _annotate(

@@ -7,6 +7,18 @@ from typing import Any
 
 from corpus.discovery import names
 from corpus.errors import UsageError, near
+from corpus.ranges import ABOVE_0, AT_LEAST_0, AT_LEAST_1, MOST, SHARE_ABOVE_0, Range
+
+_RANGES = {
+    **dict.fromkeys(("n", "max_tokens", "concurrency", "tries", "image_pixels", "frame_pixels"), AT_LEAST_1),
+    **dict.fromkeys(("rpm", "tpm", "max_frames", "limit", "thinking_tokens"), AT_LEAST_1),
+    **dict.fromkeys(("timeout_s", "prepare_timeout_s", "poll_s", "fps", "budget_usd"), ABOVE_0),
+    "decoders": Range(1, 1024),
+    "odd_retries": AT_LEAST_0,
+    "temperature": Range(0, 2),
+    "top_p": SHARE_ABOVE_0,
+    "seed": Range(-MOST, MOST),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +33,8 @@ class Settings:
         prompt: A file with a prompt template of your own, {question} where the question goes; else the task's prompt.
         system: A file with a system prompt.
         limit: At most so many samples of the slice.
-        temperature: Sampling temperature; left to the provider unless given.
-        top_p: Nucleus sampling; left to the provider unless given.
+        temperature: Sampling temperature, from 0 to 2; left to the provider unless given.
+        top_p: Nucleus sampling, above 0 and at most 1; left to the provider unless given.
         max_tokens: The longest response, in tokens; reasoning tokens count.
         effort: Reasoning effort, for models that take one (low, medium, high).
         thinking_tokens: Extended thinking of at most so many tokens, for models that take a number.
@@ -91,15 +103,11 @@ class Settings:
         modes = names("annotators.modes")
         if self.mode not in modes:
             raise UsageError(f"unknown mode '{self.mode}'{near(self.mode, modes)}")
-        for name in ("n", "max_tokens", "concurrency", "tries", "decoders", "image_pixels", "frame_pixels"):
-            _at_least(name, getattr(self, name), 1)
-        for name in ("rpm", "tpm", "max_frames", "limit", "thinking_tokens"):
-            if getattr(self, name) is not None:
-                _at_least(name, getattr(self, name), 1)
-        _at_least("odd_retries", self.odd_retries, 0)
-        for name in ("timeout_s", "prepare_timeout_s", "poll_s", "fps"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise UsageError(f"--{flag(name)} must be above 0, not {getattr(self, name)}")
+        if self.budget_usd is not None:
+            object.__setattr__(self, "budget_usd", _usd(self.budget_usd))
+        for name, valid in _RANGES.items():
+            if problem := valid.problem(getattr(self, name)):
+                raise UsageError(f"--{flag(name)} {problem}")
         for name in ("prompt", "system", "prices"):
             path = getattr(self, name)
             if path is not None:
@@ -108,8 +116,6 @@ class Settings:
                 object.__setattr__(self, name, Path(path))
         if self.prompt and "{question}" not in self.prompt.read_text(encoding="utf-8"):
             raise UsageError(f"--prompt: {self.prompt} does not hold {{question}}, so the teacher would see none")
-        if self.budget_usd is not None:
-            object.__setattr__(self, "budget_usd", _usd(self.budget_usd))
 
     @property
     def provider(self) -> str:
@@ -131,16 +137,8 @@ def flag(name: str) -> str:
     return name.removesuffix("_s").removesuffix("_usd").replace("_", "-")
 
 
-def _at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise UsageError(f"--{flag(name)} must be at least {least}, not {value}")
-
-
 def _usd(value: Any) -> Decimal:
     try:
-        usd = Decimal(str(value))
+        return Decimal(str(value))
     except InvalidOperation:
         raise UsageError(f"--budget must be an amount of USD, not '{value}'") from None
-    if not usd.is_finite() or usd <= 0:
-        raise UsageError(f"--budget must be above 0 USD, not {value}")
-    return usd

@@ -70,8 +70,14 @@ class Location:
                 f"no corpus at {self.root} (it has no {CORPUS_FILE}); "
                 f"make one with `onethinker init --corpus {self.root}`"
             ) from None
-        except (ValueError, OSError) as error:
-            raise OneThinkerError(f"{self.root / CORPUS_FILE} cannot be read: {error}") from error
+        except NotADirectoryError:
+            raise UsageError(
+                f"{self.root} is not a folder, so no corpus can be there; name a corpus's folder"
+            ) from None
+        except OSError as error:
+            raise OneThinkerError(f"{self.root / CORPUS_FILE} cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise OneThinkerError(f"{self.root / CORPUS_FILE} is not JSON: {error}") from error
         if not isinstance(config, dict) or not isinstance(config.get("format"), int):
             raise OneThinkerError(f"{self.root / CORPUS_FILE} has no number under 'format': not a corpus of onethinker")
         if config["format"] > FORMAT:
@@ -91,7 +97,12 @@ class Location:
             raise OneThinkerError(f"there is a corpus at {self.root} already")
         if self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
             raise OneThinkerError(f"{self.root} is not an empty folder; name another, or empty it first")
-        self.root.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.root.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OneThinkerError(
+                f"no corpus can be made at {self.root}: {error.strerror}: {error.filename}"
+            ) from error
         draft = Location(self.root.with_name(f".{self.root.name}.{uuid.uuid4().hex[:8]}"), self.postgres)
         try:
             for folder in ("data", "media", "snapshots", "runs"):

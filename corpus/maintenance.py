@@ -12,12 +12,14 @@ from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from corpus.errors import UsageError
+from corpus.ranges import Range
 
 if TYPE_CHECKING:
     from corpus.store import Corpus
 
 MERGE_BELOW_BYTES = 32 << 20  # merging large files again and again costs much and gains nothing (measured)
 KEEP_HOURS = 24.0
+KEEP_HOURS_RANGE = Range(0, 100 * 365 * 24)
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,10 @@ def compact(corpus: "Corpus", *, keep_hours: float = KEEP_HOURS) -> CompactResul
 
     Kept are the current state, the state at every snapshot, and all states of the last `keep_hours` hours, so readers
     that started within that time are not disturbed. Folders left by a killed freeze, deletion or publication are
-    removed. Raises UsageError for negative hours.
+    removed. Raises UsageError for hours out of range.
     """
-    if keep_hours < 0:
-        raise UsageError(f"--keep-hours cannot be {keep_hours:g}: 0 keeps only what snapshots need")
+    if problem := KEEP_HOURS_RANGE.problem(keep_hours):
+        raise UsageError(f"--keep-hours {problem}; 0 keeps only what snapshots need")
     with corpus.run("compact", {"keep_hours": keep_hours}) as run:
         before = _measure_files(corpus)
         since = datetime.now(UTC) - timedelta(hours=keep_hours)

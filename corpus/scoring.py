@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from corpus.errors import OneThinkerError, near
+from corpus.errors import UsageError, near
 from corpus.response import ANSWER, block, final_answer, split_released
 from corpus.scores import Batch, Floats, Scores, wrong_as_released
 from corpus.tasks import task, tasks
@@ -69,16 +69,21 @@ PROFILES = {
 }
 
 
+def find_profile(name: str) -> Profile:
+    """The profile of that name. Raises UsageError, with near names, if there is none."""
+    if name not in PROFILES:
+        raise UsageError(f"unknown profile {name!r}{near(name, PROFILES)}; there are: {', '.join(PROFILES)}")
+    return PROFILES[name]
+
+
 def score(table: pa.Table, profile: str = "strict") -> pa.Table:
     """Scores of a table with response, ground_truth, problem_type, data_type and perhaps options and truth (JSON text).
 
     Returns format, accuracy, structure, reward, components and reason in the same order. A null accuracy and reward
-    mean that the row could not be scored; its reason says why. Raises OneThinkerError for an unknown profile and, under
-    `strict`, for an unknown problem_type.
+    mean that the row could not be scored; its reason says why. Raises UsageError for an unknown profile and, under
+    `strict`, OneThinkerError for an unknown problem_type.
     """
-    rules = PROFILES.get(profile)
-    if rules is None:
-        raise OneThinkerError(f"unknown profile {profile!r}{near(profile, PROFILES)}; there are: {', '.join(PROFILES)}")
+    rules = find_profile(profile)
     slices = [_score_slice(table.slice(start, ROWS), rules) for start in range(0, table.num_rows, ROWS)]
     return pa.concat_tables(slices) if slices else SCHEMA.empty_table()
 

@@ -22,7 +22,9 @@ def read(path: Path | str, package: str, kind: str) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        why = "no such file" if isinstance(error, FileNotFoundError) else str(error)
+        why = str(error)
+        if isinstance(error, OSError):
+            why = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or why
         raise UsageError(f"{kind} {path} cannot be read: {why}{near(name, shipped)}") from error
 
 

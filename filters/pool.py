@@ -29,8 +29,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pebble import ProcessExpired, ProcessPool
 
-from corpus.errors import OneThinkerError
+from corpus.errors import OneThinkerError, UsageError
+from corpus.ranges import Range
 
+WORKERS = Range(1, 1024)  # processes
 UNIT_CPU_S = 1.0  # processor time of a unit of many rows, after which its rows are done one by one
 ROW_CPU_S = 2.0  # and of a row on its own; with the unit's, a bad row costs less than 5 s of one worker
 WALL_S = 30.0  # for work that sleeps without using the processor
@@ -219,7 +221,12 @@ class _Job:
 
 
 def get_pool(workers: int | None = None, preload: tuple[str, ...] = ()) -> Pool:
-    """This process's warm pool of `workers` processes (one for each processor if None)."""
+    """This process's warm pool of `workers` processes (one for each processor if None).
+
+    Raises UsageError for a number outside `WORKERS`.
+    """
+    if problem := WORKERS.problem(workers):
+        raise UsageError(f"--workers {problem}")
     return _get_pool(workers or os.cpu_count() or 1, preload, os.getpid())
 
 

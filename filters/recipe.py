@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from corpus import yaml_file
 from corpus.discovery import modules
@@ -28,9 +28,9 @@ STEPS = "filters.steps"
 
 
 class StepOptions(BaseModel):
-    """The base of every step's options: unknown names are refused."""
+    """The base of every step's options: unknown names, infinities and NaN are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,17 @@ class _Head(BaseModel):
     seed: int = 0
     where: str | None = None
     steps: list[Any]
+
+    @field_validator("profile")
+    @classmethod
+    def _profile(cls, given: str) -> str:
+        from corpus.scoring import find_profile  # imports the tasks, and with them sympy
+
+        try:
+            find_profile(given)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return given
 
 
 @dataclass(frozen=True)

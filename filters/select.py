@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corpus import Corpus
-from corpus.errors import OneThinkerError
+from corpus.errors import OneThinkerError, UsageError
 from corpus.progress import progress
 from corpus.snapshots import Snapshot
+from corpus.snapshots.versions import require_name
 from filters.candidates import Candidates
+from filters.pool import WORKERS
 from filters.recipe import Recipe, load
 
 
@@ -31,8 +33,11 @@ def select(corpus: Corpus, recipe: Recipe | Path | str, name: str, *, workers: i
     as `unscored`; samples of the slice without any trace are counted as `no_trace`. The same corpus and recipe give the
     same rows in the same order; if the newest version has them already, it is returned.
 
-    Raises UsageError if the recipe is invalid, OneThinkerError if nothing is kept.
+    Raises UsageError if the recipe, the name or the number of workers is invalid, OneThinkerError if nothing is kept.
     """
+    require_name(name)
+    if problem := WORKERS.problem(workers):
+        raise UsageError(f"--workers {problem}")
     recipe = recipe if isinstance(recipe, Recipe) else load(recipe)
     config = {"name": name, "recipe": recipe.text}
     with corpus.run("select", config) as run, progress("select", len(recipe.steps) + 2) as bar:

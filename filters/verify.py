@@ -110,7 +110,7 @@ def list_verifiers(profile: str, open_ended: str = OWN) -> dict[str, str]:
     from corpus import scoring
     from corpus.tasks import tasks
 
-    scoring.score(scoring.table_of([]), profile)  # raises for an unknown profile
+    scoring.find_profile(profile)
     rules = {name: f"{name}@{task.version} {profile}@{scoring.VERSION}" for name, task in tasks().items()}
     if open_ended == OWN:
         return rules

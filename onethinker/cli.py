@@ -69,9 +69,10 @@ def _run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.filename is None and error.strerror is None:
+        if error.strerror is None:
             raise
-        return _failed(error, 1)
+        paths = [str(path) for path in (error.filename, error.filename2) if path is not None]
+        return _failed(": ".join([" → ".join(paths), error.strerror] if paths else [error.strerror]), 1)
 
 
 @contextmanager
@@ -88,7 +89,7 @@ def _sigterm_as_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _failed(error: Exception, code: int) -> int:
+def _failed(error: Exception | str, code: int) -> int:
     print(f"onethinker: {error}", file=sys.stderr)
     return code
 

@@ -19,10 +19,13 @@ def fetch_rows(corpus: Corpus, query: str, params: dict[str, Any]) -> list[dict[
 def write_page(path: Path, template: str, **values: Any) -> None:
     """Render a template into `path`, making its folder; readers see the old page or the whole new one."""
     html = _templates().get_template(template).render(**values)
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.parent.mkdir(parents=True, exist_ok=True)
-    unfinished.write_text(html, encoding="utf-8")
-    unfinished.replace(path)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        unfinished.write_text(html, encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 @cache

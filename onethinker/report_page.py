@@ -7,6 +7,7 @@ from typing import Any
 from corpus import Corpus
 from corpus.code_version import code_version
 from corpus.errors import OneThinkerError, near
+from corpus.scoring import find_profile
 from onethinker.html_page import fetch_rows, write_page
 from onethinker.sample_images import draw_sample
 
@@ -59,8 +60,10 @@ class VerificationPage:
 def write(corpus: Corpus, path: Path, *, run: str | None = None, profile: str = "strict") -> VerificationPage:
     """Write the page of the verification run `run`, or of the newest verdicts of `profile` if `run` is None.
 
-    Raises OneThinkerError if the run does not exist (with near names) or if there are no verdicts.
+    Raises UsageError for an unknown profile, OneThinkerError if the run does not exist (with near names) or if there
+    are no verdicts.
     """
+    find_profile(profile)
     verdicts = "from latest_verdicts where profile = $profile" if run is None else "from verdicts where run_id = $run"
     judged = _JUDGED.format(verdicts=f"({verdicts})")
     about = None if run is None else _run(corpus, run)

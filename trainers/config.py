@@ -9,9 +9,21 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from corpus import yaml_file
 from corpus.errors import UsageError, near
+from corpus.ranges import ABOVE_0, AT_LEAST_0, AT_LEAST_1, MOST, SEED, Range
 
 Config = TypeVar("Config")
 settings = with_config(ConfigDict(extra="forbid"))  # decorates every dataclass that a config contains
+
+# What SFT and RL settings of these names accept.
+SHARED_RANGES = {
+    **dict.fromkeys(("per_device", "log_steps", "save_steps", "keep_checkpoints", "gpus"), AT_LEAST_1),
+    **dict.fromkeys(("weight_decay", "max_grad_norm", "warmup"), AT_LEAST_0),
+    "learning_rate": Range(0, 1, above=True),
+    "epochs": ABOVE_0,
+    "max_steps": Range(-1, MOST),
+    "seed": SEED,
+    "workers": Range(0, 1024),
+}
 
 
 def load(path: str | Path, kind: type[Config], **overrides: Any) -> Config:
@@ -29,6 +41,13 @@ def parse_config(values: Mapping[str, Any], kind: type[Config], where: str) -> C
         return TypeAdapter(kind).validate_python(dict(values))
     except ValidationError as error:
         raise UsageError(f"{where}: {_explain(error, kind)}") from error
+
+
+def check_ranges(config: Any, ranges: Mapping[str, Range]) -> None:
+    """Raise ValueError, which `load` reports with the file's name, for the first field outside its range."""
+    for name, valid in ranges.items():
+        if problem := valid.problem(getattr(config, name)):
+            raise ValueError(f"{name} {problem}")
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from corpus.errors import OneThinkerError
 from corpus.media import MediaError
 from corpus.media.video import Frames
-from trainers.config import settings
+from corpus.ranges import ABOVE_0, Range
+from trainers.config import check_ranges, settings
 from trainers.frames import read_clip
 from trainers.torchvision_schemas import declare
 
@@ -52,8 +53,7 @@ class MediaLimits:
         ):
             if not 0 < getattr(self, low) <= getattr(self, high):
                 raise ValueError(f"{low} {getattr(self, low)} must be above 0 and at most {high} {getattr(self, high)}")
-        if not self.video_fps > 0 or self.video_max_frames < 2:
-            raise ValueError("video_fps must be above 0 and video_max_frames at least 2")
+        check_ranges(self, {"video_fps": ABOVE_0, "video_max_frames": Range(2)})
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from corpus.errors import OneThinkerError
-from trainers.config import settings
+from corpus.ranges import AT_LEAST_1, Range
+from trainers.config import check_ranges, settings
 from trainers.torchvision_schemas import declare
 
 PROJECTOR = ("merger", "multi_modal_projector", "mm_projector", "connector", "aligner")
@@ -21,6 +22,10 @@ class Lora:
     alpha: int = 128
     dropout: float = 0.0
     targets: str = LANGUAGE_LINEARS
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a rank or a scale below 1, or a dropout that is no share."""
+        check_ranges(self, {"rank": AT_LEAST_1, "alpha": AT_LEAST_1, "dropout": Range(0, 0.99)})
 
 
 @settings

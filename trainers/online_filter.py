@@ -10,7 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from trainers.config import settings
+from corpus.ranges import Range
+from trainers.config import check_ranges, settings
 
 
 @settings
@@ -31,11 +32,10 @@ class FilterSettings:
     statistics: Literal["before", "after"] = "after"
 
     def __post_init__(self) -> None:
-        """Raise ValueError for an empty band or negative rounds."""
+        """Raise ValueError for an empty band, or rounds out of range."""
+        check_ranges(self, {"low": Range(-1, 1), "high": Range(0, 2), "rounds": Range(0, 1000)})
         if not self.low < self.high:
             raise ValueError(f"low {self.low} must be below high {self.high}")
-        if self.rounds < 0:
-            raise ValueError(f"rounds must be 0 or more, not {self.rounds}")
 
     def keeps(self, accuracies: Sequence[float | None]) -> bool:
         """Whether a group with these accuracies is kept; responses without a score do not count."""

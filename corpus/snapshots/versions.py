@@ -23,6 +23,14 @@ from corpus.snapshots.snapshot import Snapshot
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 
 
+def require_name(name: str) -> None:
+    """Raises UsageError unless `name` can name a snapshot: it becomes a folder's name and stands before an `@`."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"'{name}' cannot name a snapshot: letters, digits, '.', '_' and '-' (96 at most), letter or digit first"
+        )
+
+
 class Snapshots:
     """The dataset versions of one corpus."""
 
@@ -84,10 +92,7 @@ class Snapshots:
         same rows and recipe, that one is returned and nothing is written. Raises UsageError for an invalid name and
         OneThinkerError for no rows, or for a pair without a verdict under `profile`.
         """
-        if not _NAME.fullmatch(name):
-            raise UsageError(
-                f"'{name}' cannot name a snapshot: letters, digits, '.', '_' and '-', letter or digit first"
-            )
+        require_name(name)
         if not len(picks):
             raise OneThinkerError(f"no row was picked for '{name}': nothing to freeze (the drops say why, by reason)")
         picks = picks.select(["sample_id", "trace_id"])

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from functools import cache
+from typing import ClassVar
 
 import duckdb
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from corpus.errors import near
 from filters.candidates import Candidates
@@ -14,6 +15,7 @@ from filters.recipe import StepOptions
 class ThresholdOptions(StepOptions):
     """`min` for all; `by_task`, and over it `by_problem_type`, replace it."""
 
+    most: ClassVar[float] = 1.0  # the highest value of the number
     min: float
     by_task: dict[str, float] = Field(default={})
     by_problem_type: dict[str, float] = Field(default={})
@@ -29,6 +31,13 @@ class ThresholdOptions(StepOptions):
     def _tasks(cls, given: dict[str, float]) -> dict[str, float]:
         _check_names(given, list_families(), "by_task")
         return given
+
+    @model_validator(mode="after")
+    def _in_range(self) -> "ThresholdOptions":
+        for name, value in {"min": self.min, **self.by_task, **self.by_problem_type}.items():
+            if not 0 <= value <= self.most:
+                raise ValueError(f"'{name}' must be at least 0 and at most {self.most:g}, not {value:g}")
+        return self
 
 
 def below(candidates: Candidates, number: str, options: ThresholdOptions, reason: str) -> duckdb.DuckDBPyRelation:

@@ -7,9 +7,12 @@ Each value gets a part in proportion to its share (1 unless `shares` says otherw
 the others, in the same proportions. Which traces stay is drawn by the seed. Reason: over_balance.
 """
 
+from typing import Annotated
+
 import duckdb
 from pydantic import Field
 
+from corpus.ranges import MOST
 from filters.candidates import Candidates
 from filters.recipe import StepOptions
 
@@ -18,8 +21,8 @@ class Options(StepOptions):
     """`rows` in all, over the values of the column `by`."""
 
     by: str
-    rows: int = Field(gt=0)
-    shares: dict[str, float] = Field(default={})
+    rows: int = Field(ge=1, le=MOST)
+    shares: dict[str, Annotated[float, Field(ge=0)]] = Field(default={})
 
 
 def drops(candidates: Candidates, options: Options) -> duckdb.DuckDBPyRelation:

@@ -8,6 +8,7 @@ Best is the highest reward; among equals the one that comes first by the seed. R
 import duckdb
 from pydantic import Field
 
+from corpus.ranges import MOST
 from filters.candidates import Candidates
 from filters.recipe import StepOptions
 
@@ -15,7 +16,7 @@ from filters.recipe import StepOptions
 class Options(StepOptions):
     """`n` traces of a sample stay."""
 
-    n: int = Field(default=1, ge=1)
+    n: int = Field(default=1, ge=1, le=MOST)
 
 
 def drops(candidates: Candidates, options: Options) -> duckdb.DuckDBPyRelation:

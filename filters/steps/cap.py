@@ -6,9 +6,12 @@
 Which ones is drawn by the seed. A null counts as a value. Reason: over_cap.
 """
 
+from typing import Annotated
+
 import duckdb
 from pydantic import Field, model_validator
 
+from corpus.ranges import MOST
 from filters.candidates import Candidates
 from filters.recipe import StepOptions
 
@@ -17,8 +20,8 @@ class Options(StepOptions):
     """`rows` of each value of the column or columns `by`; `rows_for` says otherwise for values of a single column."""
 
     by: str | list[str]
-    rows: int = Field(ge=0)
-    rows_for: dict[str, int] = Field(default={})
+    rows: int = Field(ge=0, le=MOST)
+    rows_for: dict[str, Annotated[int, Field(ge=0, le=MOST)]] = Field(default={})
 
     @model_validator(mode="after")
     def _one_column(self) -> "Options":

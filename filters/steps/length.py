@@ -7,8 +7,9 @@ that number stay). Reasons: too_short, too_long.
 """
 
 import duckdb
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from corpus.ranges import MOST
 from filters.candidates import Candidates
 from filters.recipe import StepOptions
 
@@ -16,9 +17,15 @@ from filters.recipe import StepOptions
 class Options(StepOptions):
     """`min` and `max` are both still kept."""
 
-    min: int = Field(default=0, ge=0)
-    max: int | None = Field(default=None, ge=0)
+    min: int = Field(default=0, ge=0, le=MOST)
+    max: int | None = Field(default=None, ge=0, le=MOST)
     tokens: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Options":
+        if self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}: no trace has such a length")
+        return self
 
 
 def drops(candidates: Candidates, options: Options) -> duckdb.DuckDBPyRelation:

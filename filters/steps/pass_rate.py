@@ -7,8 +7,9 @@ reaches `passing`. A sample with fewer than `traces` of them stays: too little i
 """
 
 import duckdb
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from corpus.ranges import MOST
 from filters.candidates import Candidates
 from filters.recipe import StepOptions
 
@@ -19,7 +20,13 @@ class Options(StepOptions):
     min: float = Field(default=0.0, ge=0, le=1)
     max: float = Field(default=1.0, ge=0, le=1)
     passing: float = Field(default=0.5, gt=0, le=1)
-    traces: int = Field(default=2, ge=1)
+    traces: int = Field(default=2, ge=1, le=MOST)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Options":
+        if self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}: no sample has such a rate")
+        return self
 
 
 def drops(candidates: Candidates, options: Options) -> duckdb.DuckDBPyRelation:

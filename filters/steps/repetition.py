@@ -24,8 +24,8 @@ _GARBLE = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ufffd\ue000-\uf8ff]")
 class Options(StepOptions):
     """`times` the same `length` characters is too often."""
 
-    times: int = Field(default=5, ge=2)
-    length: int = Field(default=40, ge=10)
+    times: int = Field(default=5, ge=2, le=10_000)
+    length: int = Field(default=40, ge=10, le=10_000)
 
 
 def drops(candidates: Candidates, options: Options) -> pa.Table:

@@ -14,6 +14,8 @@ from filters.steps._threshold import ThresholdOptions, below
 class Options(ThresholdOptions):
     """`min` for all; `by_task`, and over it `by_problem_type`, replace it."""
 
+    most = 1.5
+
 
 def drops(candidates: Candidates, options: Options) -> duckdb.DuckDBPyRelation:
     """The traces whose reward is less than asked for."""

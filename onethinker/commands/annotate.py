@@ -17,11 +17,12 @@ def annotate(
     verify: bool = True,
     format: Format = "table",
     corpus: CorpusUrl = DEFAULT_CORPUS,
-) -> None:
+) -> int:
     """Have a teacher answer the samples of a slice; every answer becomes a trace.
 
-    The same command continues an earlier run and buys nothing twice. API keys and base URLs come from the SDKs' own
-    variables (OPENAI_API_KEY, OPENAI_BASE_URL, ANTHROPIC_API_KEY, …).
+    The same command continues an earlier run and buys nothing twice. It exits with 1 if it was to ask and got no
+    trace. API keys and base URLs come from the SDKs' own variables (OPENAI_API_KEY, OPENAI_BASE_URL, ANTHROPIC_API_KEY,
+    …).
 
     Example: `onethinker annotate --teacher local:pixels-1 --where "task = 'tracking'" --n 2 --corpus demo/corpus`
 
@@ -48,7 +49,7 @@ def annotate(
         e = report.estimate
         columns = {name: [getattr(e, name)] for name in e.__dataclass_fields__}
         show(pa.table(columns), format, f"{settings.teacher}: {report.message}")
-        return
+        return 0
     counted = {"traces": report.traces, "rejected": report.rejected, "left": report.left}
     counted |= {"held by other workers": report.elsewhere, "replayed": report.replayed}
     rows = [("", name, n) for name, n in counted.items() if n or name == "traces"]
@@ -67,3 +68,7 @@ def annotate(
         print(f"verification stopped: {verifier.error}; run `onethinker verify` for the rest", file=sys.stderr)
     if report.message:
         print(report.message, file=sys.stderr)
+    if report.traces or report.replayed or not (report.rejected or report.left):
+        return 0
+    print(f"no answer of {settings.teacher} became a trace", file=sys.stderr)
+    return 1

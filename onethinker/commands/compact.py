@@ -5,12 +5,13 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from corpus import Corpus
+from corpus.maintenance import KEEP_HOURS_RANGE
 from onethinker.options import DEFAULT_CORPUS, CorpusUrl
 
 
 def compact(
     *,
-    keep_hours: Annotated[float, Parameter(name="--keep-hours")] = 24.0,
+    keep_hours: Annotated[float, Parameter(name="--keep-hours", validator=KEEP_HOURS_RANGE)] = 24.0,
     corpus: CorpusUrl = DEFAULT_CORPUS,
 ) -> None:
     """Merge small data files and expire the lake's history; snapshots are never touched.

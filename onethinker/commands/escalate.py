@@ -1,13 +1,17 @@
 """`onethinker escalate`: a cheap teacher first, stronger ones for what it did not solve."""
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from corpus import Corpus
 from corpus.accuracy import PASS_ACCURACY
+from corpus.ranges import ABOVE_0, SHARE_ABOVE_0
 from corpus.sql_gate import condition
-from onethinker.options import DEFAULT_CORPUS, CorpusUrl, Format, Where
+from onethinker.options import DEFAULT_CORPUS, CorpusUrl, Count, Format, Where
 from onethinker.output import show
 
 
@@ -15,10 +19,10 @@ def escalate(
     *,
     teacher: list[str],
     where: Where = None,
-    n: int = 1,
-    keep: float = PASS_ACCURACY,
-    budget: Decimal | None = None,
-    concurrency: int = 64,
+    n: Count = 1,
+    keep: Annotated[float, Parameter(validator=SHARE_ABOVE_0)] = PASS_ACCURACY,
+    budget: Annotated[Decimal | None, Parameter(validator=ABOVE_0)] = None,
+    concurrency: Count = 64,
     prices: Path | None = None,
     format: Format = "table",
     corpus: CorpusUrl = DEFAULT_CORPUS,
@@ -37,7 +41,7 @@ def escalate(
     n
         Traces of each sample at each stage.
     keep
-        The least accuracy (profile strict) of a solved sample.
+        The least accuracy (profile strict) of a solved sample, above 0 and at most 1.
     budget
         At most this many USD for all stages together.
     concurrency
@@ -47,38 +51,36 @@ def escalate(
     """
     import pyarrow as pa
 
-    from annotators import annotate
+    from annotators import annotate_with
     from annotators.process_memory import frugal
+    from annotators.run import require_price
+    from annotators.settings import Settings
     from filters import verify
 
     slice_ = condition(where or "true")
+    # All stages are checked before the first is paid for.
+    stages = [Settings(teacher=t, n=n, budget_usd=budget, concurrency=concurrency, prices=prices) for t in teacher]
+    for settings in stages:
+        require_price(settings)
     solved = f"select sample_id from scored_traces where profile = 'strict' and accuracy >= {keep}"
     rows: list[dict[str, Any]] = []
     spent = Decimal(0)
     with frugal(), Corpus.open(corpus) as opened:
-        for stage, name in enumerate(teacher, 1):
+        for stage, settings in enumerate(stages, 1):
             left = None if budget is None else budget - spent
             if left is not None and left <= 0:
                 break
             before = _count(opened, f"{slice_} and sample_id in ({solved})")
             unsolved = f"{slice_} and sample_id not in ({solved})"
             asked = _count(opened, unsolved)
-            report = annotate(
-                opened,
-                teacher=name,
-                where=unsolved,
-                n=n,
-                budget_usd=left,
-                concurrency=concurrency,
-                prices=prices,
-            )
+            report = annotate_with(opened, replace(settings, where=unsolved, budget_usd=left))
             verify(opened, where or "true")
             now = _count(opened, f"{slice_} and sample_id in ({solved})") - before
             usd = report.cost_usd
             spent += usd
             row = {
                 "stage": stage,
-                "teacher": name,
+                "teacher": settings.teacher,
                 "unsolved": asked,
                 "traces": report.traces,
                 "solved": now,

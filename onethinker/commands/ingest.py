@@ -7,7 +7,7 @@ import pyarrow as pa
 from cyclopts import Parameter
 
 from corpus import Corpus
-from onethinker.options import DEFAULT_CORPUS, CorpusUrl, Format
+from onethinker.options import DEFAULT_CORPUS, CorpusUrl, Format, Limit
 from onethinker.output import show
 
 
@@ -17,7 +17,7 @@ def ingest(
     *paths: Path,
     media_root: Annotated[Path | None, Parameter(name="--media-root")] = None,
     split: str | None = None,
-    limit: int | None = None,
+    limit: Limit = None,
     teacher: str | None = None,
     format: Format = "table",
     corpus: CorpusUrl = DEFAULT_CORPUS,

@@ -6,7 +6,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from corpus import Corpus
+from corpus.ranges import Range
 from onethinker.options import DEFAULT_CORPUS, CorpusUrl
+from onethinker.output_path import writable_folder
 
 
 def publish(
@@ -14,9 +16,9 @@ def publish(
     repo: str,
     /,
     *,
-    dry_run: Annotated[Path | None, Parameter(name="--dry-run")] = None,
+    dry_run: Annotated[Path | None, Parameter(name="--dry-run", validator=writable_folder)] = None,
     private: bool = False,
-    embed_mb: Annotated[float, Parameter(name="--embed-mb")] = 16.0,
+    embed_mb: Annotated[float, Parameter(name="--embed-mb", validator=Range(0, 1e6))] = 16.0,
     withhold: Annotated[list[str] | None, Parameter(name="--withhold-licence")] = None,
     allow: Annotated[list[str] | None, Parameter(name="--allow")] = None,
     corpus: CorpusUrl = DEFAULT_CORPUS,

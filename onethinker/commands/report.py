@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from corpus import Corpus
 from onethinker.options import DEFAULT_CORPUS, CorpusUrl
+from onethinker.output_path import writable_file
 
 
 def report(
@@ -14,7 +15,9 @@ def report(
     /,
     *,
     profile: str = "strict",
-    out: Annotated[Path, Parameter(name="--out", help="The HTML file to write.")] = Path("report.html"),
+    out: Annotated[Path, Parameter(name="--out", validator=writable_file, help="The HTML file to write.")] = Path(
+        "report.html"
+    ),
     corpus: CorpusUrl = DEFAULT_CORPUS,
 ) -> None:
     """Write a page on verified traces: pass rates, rewards, reasons, disagreements between profiles, drawn examples.

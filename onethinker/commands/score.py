@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from corpus.errors import OneThinkerError
+from onethinker.options import Workers
 
 PRINTED_FAULTS = 20
 
@@ -17,7 +18,7 @@ def score(
     /,
     *,
     profile: str = "strict",
-    workers: int | None = None,
+    workers: Workers = None,
 ) -> int:
     """Score JSON lines of {response, ground_truth, data_type, problem_type}; prints the same lines with scores.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from corpus import Corpus
-from onethinker.options import DEFAULT_CORPUS, CorpusUrl, Format
+from onethinker.options import DEFAULT_CORPUS, CorpusUrl, Format, Workers
 from onethinker.output import show
 
 
@@ -14,7 +14,7 @@ def select(
     /,
     *,
     name: str,
-    workers: int | None = None,
+    workers: Workers = None,
     format: Format = "table",
     corpus: CorpusUrl = DEFAULT_CORPUS,
 ) -> None:

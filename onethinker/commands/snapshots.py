@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 from cyclopts import App, Parameter
 
 from corpus import Corpus, UsageError
-from onethinker.options import DEFAULT_CORPUS, CorpusUrl, Format, Out
+from onethinker.options import DEFAULT_CORPUS, CorpusUrl, Count, Format, Out
 from onethinker.output import show
+from onethinker.output_path import writable_file
 
 snapshots = App(name="snapshots", help="List, compare, check, export and delete the named dataset versions.")
 
@@ -102,8 +103,8 @@ def diff(
     new: str,
     /,
     *,
-    html: Path | None = None,
-    limit: int = 20,
+    html: Annotated[Path | None, Parameter(validator=writable_file)] = None,
+    limit: Count = 20,
     format: Format = "table",
     corpus: CorpusUrl = DEFAULT_CORPUS,
 ) -> None:

@@ -1,8 +1,20 @@
 """`onethinker teacher`: serve the local teacher over HTTP."""
 
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from corpus.ranges import SHARE, Range
+from onethinker.options import Seed
+
 
 def teacher(
-    *, port: int = 8765, host: str = "127.0.0.1", seed: int = 0, error_rate: float = 0.15, latency_ms: float = 0.0
+    *,
+    port: Annotated[int, Parameter(validator=Range(0, 65_535))] = 8765,
+    host: str = "127.0.0.1",
+    seed: Seed = 0,
+    error_rate: Annotated[float, Parameter(validator=SHARE)] = 0.15,
+    latency_ms: Annotated[float, Parameter(validator=Range(0, 3_600_000))] = 0.0,
 ) -> None:
     """Serve a teacher that needs no key: it speaks the OpenAI and Anthropic APIs and measures pixels to answer.
 

@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from corpus import Corpus
-from onethinker.options import DEFAULT_CORPUS, CorpusUrl, Format, Where
+from onethinker.options import DEFAULT_CORPUS, CorpusUrl, Format, Where, Workers
 from onethinker.output import show
 
 
@@ -11,7 +11,7 @@ def verify(
     *,
     where: Where = None,
     profile: str = "strict",
-    workers: int | None = None,
+    workers: Workers = None,
     open_ended: str = "rouge",
     format: Format = "table",
     corpus: CorpusUrl = DEFAULT_CORPUS,

@@ -89,7 +89,7 @@ def test_no_key_names_the_variable(tmp_path: Path, teacher: str, variable: str) 
         ({"teacher": "openai:m", "mode": "blnd"}, "unknown mode 'blnd'; did you mean 'blind'"),
         ({"teacher": "openai:m", "n": 0}, "--n must be at least 1"),
         ({"teacher": "openai:m", "timeout_s": 0}, "--timeout must be above 0"),
-        ({"teacher": "openai:m", "budget_usd": "-1"}, "--budget must be above 0 USD"),
+        ({"teacher": "openai:m", "budget_usd": "-1"}, "--budget must be above 0"),
         ({"teacher": "openai:m", "budget_usd": "much"}, "must be an amount of USD"),
         ({"teacher": "openai:m", "prompt": Path("/no/such")}, "--prompt: there is no file"),
     ],

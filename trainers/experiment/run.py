@@ -20,9 +20,10 @@ from corpus.errors import OneThinkerError
 from corpus.ids import digest
 from corpus.ingest import ingest
 from corpus.location import CORPUS_FILE
+from corpus.ranges import ABOVE_0, AT_LEAST_1, Range
 from corpus.response import wrap
 from trainers.comparison import load_curves
-from trainers.config import settings, to_dict
+from trainers.config import check_ranges, settings, to_dict
 from trainers.experiment.report import Results, write
 from trainers.experiment.tiny_train import one_thread, rl_config, sft_config, write_fresh_model
 from trainers.rl.config import RlConfig
@@ -61,6 +62,15 @@ class ExperimentPlan:
     removed: str = "temporal grounding"
     profile: str = "strict"
     processes: int = 2
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a number out of range."""
+        counts = ("seeds", "sft_steps", "rl_steps", "per_family", "prompts")
+        check_ranges(
+            self,
+            dict.fromkeys(counts, AT_LEAST_1)
+            | {"generations": Range(2), "learning_rate": ABOVE_0, "temperature": ABOVE_0, "processes": Range(1, 1024)},
+        )
 
     @property
     def arms(self) -> dict[str, tuple[str, str]]:

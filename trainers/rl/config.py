@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from corpus.ranges import ABOVE_0, AT_LEAST_0, AT_LEAST_1, SHARE_ABOVE_0, Range
 from trainers import advantages
-from trainers.config import settings
+from trainers.config import SHARED_RANGES, check_ranges, settings
 from trainers.encoding import MediaLimits
 from trainers.models import ModelSettings
 from trainers.online_filter import FilterSettings
@@ -12,6 +13,17 @@ from trainers.run import divide
 
 # How token losses are reduced to one number: our names → TRL's `loss_type`.
 AGGREGATIONS = {"token": "dapo", "sequence": "grpo", "constant": "dr_grpo"}
+
+_RANGES = {
+    **SHARED_RANGES,
+    **dict.fromkeys(("prompts", "updates", "max_prompt", "max_response"), AT_LEAST_1),
+    "reward_workers": Range(1, 1024),
+    "temperature": ABOVE_0,
+    "top_p": SHARE_ABOVE_0,
+    "kl": AT_LEAST_0,
+    "clip_low": SHARE_ABOVE_0,
+    "clip_high": ABOVE_0,
+}
 
 
 @settings
@@ -88,9 +100,7 @@ class RlConfig:
 
     def __post_init__(self) -> None:
         """Raise ValueError for settings that cannot be trained or resumed."""
-        for name in ("prompts", "updates", "per_device", "max_response", "log_steps", "save_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        check_ranges(self, _RANGES)
         if self.generations < 2:
             raise ValueError("generations must be at least 2: an advantage is a difference within a group")
         if self.save_steps % self.updates:
@@ -98,8 +108,6 @@ class RlConfig:
                 f"save_steps {self.save_steps} must be a multiple of updates {self.updates}: a checkpoint between two "
                 "updates would lose the responses that the next one learns from"
             )
-        if self.kl < 0 or not 0 < self.clip_low < 1 or not self.clip_high > 0:
-            raise ValueError("kl must be 0 or more, clip_low between 0 and 1, clip_high above 0")
 
     def accumulation(self, ranks: int) -> int:
         """Micro-batches per optimiser step on each rank. Raises UsageError if the rows do not divide."""

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from trainers.config import settings
+from corpus.ranges import AT_LEAST_1
+from trainers.config import SHARED_RANGES, check_ranges, settings
 from trainers.encoding import MediaLimits
 from trainers.models import ModelSettings
 from trainers.run import divide
@@ -44,11 +45,7 @@ class SftConfig:
 
     def __post_init__(self) -> None:
         """Raise ValueError for settings that cannot be trained."""
-        for name in ("batch", "per_device", "max_length", "log_steps", "save_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
+        check_ranges(self, {**SHARED_RANGES, "batch": AT_LEAST_1, "max_length": AT_LEAST_1})
 
     def accumulation(self, ranks: int) -> int:
         """Micro-batches per optimiser step on each rank. Raises UsageError if the rows do not divide."""
