@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from corpus.errors import MediaError
+from corpus.media.image import open_image
 from corpus.media.video import Times, map_frames
 
 JPEG_QUALITY = 90
@@ -55,7 +56,7 @@ def image(path: str, most_pixels: int) -> EncodedMedia:
     Raises Undecodable `media_unreadable`.
     """
     try:
-        with Image.open(path) as opened:
+        with open_image(path) as opened:
             opened.load()
             return _jpeg(_on_white(opened), most_pixels)
     except Exception as error:  # Pillow raises whatever its decoders meet

@@ -19,7 +19,7 @@ from corpus.media import MediaError, MediaStore
 from corpus.media.pool import MediaPool
 from corpus.progress import Bar, progress
 from corpus.response import wrap
-from corpus.sources import Reject, reader
+from corpus.sources import Reject, reader, reads_folders
 from corpus.sql_gate import condition
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def check_files(
     Raises UsageError for an unknown reader, OneThinkerError if a path does not exist.
     """
     read, report = reader(reader_name), CheckReport()
-    sources = [Source.of(path, media_root) for path in paths]
+    sources = [Source.of(path, media_root, folders=reads_folders(reader_name)) for path in paths]
     with progress("records") as bar, MediaPool(None, timeout_s=MEDIUM_TIMEOUT_S) as pool:
         golds = _read_file_golds(read_drafts(read, sources, None), pool, report)
         _check_golds(golds, profiles, score, report, bar)

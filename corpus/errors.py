@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+_NEAR_CHARS = 100  # of a name: a longer one is near to nothing, and costs much to compare
+
 
 class OneThinkerError(Exception):
     """A request failed for a reason outside our code; the command line prints it and exits with 1."""
@@ -28,7 +30,7 @@ def near(name: str, known: Iterable[str]) -> str:
 
     Empty if nothing is known. It goes behind "unknown … 'name'".
     """
-    names = sorted(known)
+    names, name = sorted(known), name[:_NEAR_CHARS]
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if close:
         return "; did you mean " + " or ".join(f"'{n}'" for n in close) + "?"

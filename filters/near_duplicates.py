@@ -9,6 +9,7 @@ import pyarrow as pa
 import rensa
 from PIL import Image
 
+from corpus.media.image import open_image
 from corpus.media.video import read_frames
 
 SHINGLE_CHARACTERS = 5
@@ -120,7 +121,7 @@ def hash_media(table: pa.Table) -> pa.Table:
 
 def _hashes(path: str, kind: str) -> list[int] | None:
     try:
-        pictures = [Image.open(path).convert("RGB")] if kind == "image" else _frames(path)
+        pictures = [open_image(path).convert("RGB")] if kind == "image" else _frames(path)
     except Exception:  # decoders raise anything; ingest has rejected or flagged a broken medium
         return None
     return [int(str(imagehash.phash(picture)), 16) for picture in pictures]

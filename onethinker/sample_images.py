@@ -10,6 +10,7 @@ from PIL import Image
 
 from corpus.canvas import Canvas
 from corpus.media import MediaStore
+from corpus.media.image import open_image
 from corpus.media.video import map_frames
 from corpus.scores import Unparsed
 from corpus.task import Task
@@ -47,7 +48,7 @@ def _draw_answers(canvas: Canvas, known: Task, sample: dict[str, Any], answer: s
 def _canvases(media: MediaStore, medium: dict[str, Any]) -> Iterable[Canvas]:
     path = media.path(medium["sha256"])
     if medium["kind"] == "image":
-        with Image.open(path) as image:
+        with open_image(path) as image:
             yield Canvas(_shrink(image.convert("RGB"), MAX_WIDTH))
         return
     times = np.linspace(0, medium["duration"], VIDEO_FRAMES, endpoint=False)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from corpus.errors import OneThinkerError
 from corpus.media import MediaError
+from corpus.media.image import open_image
 from corpus.media.video import Frames
 from corpus.ranges import ABOVE_0, Range
 from trainers.config import check_ranges, settings
@@ -316,10 +317,8 @@ def _limit(processor: Any, limits: MediaLimits) -> None:
 
 
 def _image(path: str) -> Any:
-    from PIL import Image
-
     try:
-        with Image.open(path) as opened:
+        with open_image(path) as opened:
             return opened.convert("RGB")
     except FileNotFoundError as error:
         raise MediaError("media_missing", path) from error

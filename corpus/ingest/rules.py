@@ -1,7 +1,8 @@
 """The rules that a draft must keep to become a sample; each has a stable reason word.
 
 malformed              the reader could not make a draft of it (its `field` says where)
-malformed_json, invalid_utf8, not_an_object      the file itself is broken there
+malformed_json, invalid_utf8, not_an_object, too_large, too_deep, number_out_of_range, lone_surrogate
+                       the file itself is broken there: see corpus.json_record
 unknown_problem_type   no task has that name
 unknown_data_type      neither image, video nor video-image
 data_type_mismatch     the media are not of the data type's kind
@@ -32,10 +33,10 @@ def reject(draft: Draft, field: str, reason: str, detail: str) -> Reject:
 def broken_rule(draft: Draft, tasks: Mapping[str, Task]) -> Reject | None:
     """A reject for the first rule that a draft breaks, the state of its media aside; None if it keeps them all."""
     if draft.problem_type not in tasks:
-        detail = f"unknown problem_type '{draft.problem_type}'{near(draft.problem_type, tasks)}"
+        detail = f"unknown problem_type '{_shorten(draft.problem_type)}'{near(draft.problem_type, tasks)}"
         return reject(draft, "problem_type", "unknown_problem_type", detail)
     if draft.data_type not in DATA_TYPES:
-        detail = f"unknown data_type '{draft.data_type}'{near(draft.data_type, DATA_TYPES)}"
+        detail = f"unknown data_type '{_shorten(draft.data_type)}'{near(draft.data_type, DATA_TYPES)}"
         return reject(draft, "data_type", "unknown_data_type", detail)
     kinds = {kind for kind, _ in draft.media}
     if kinds != DATA_TYPES[draft.data_type]:
@@ -54,6 +55,10 @@ def broken_rule(draft: Draft, tasks: Mapping[str, Task]) -> Reject | None:
         detail = f"the task '{draft.problem_type}' cannot read this answer: {reason}"
         return reject(draft, "answer", "answer_unreadable", detail)
     return None
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 80 else text[:79] + "…"
 
 
 @lru_cache(_ANSWERS_REMEMBERED)

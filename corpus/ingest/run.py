@@ -3,20 +3,28 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from corpus.errors import UsageError
+from corpus.errors import UsageError, near
 from corpus.ids import digest
-from corpus.ingest.drafts import MEDIUM_TIMEOUT_S, PendingDraft, Source, collect_media, prepare, read_drafts
+from corpus.ingest.drafts import (
+    MEDIUM_TIMEOUT_S,
+    PendingDraft,
+    Source,
+    collect_media,
+    in_batches,
+    prepare,
+    printable,
+    read_drafts,
+)
 from corpus.ingest.known import Addition, KnownSamples
 from corpus.media import sha256_of
 from corpus.media.pool import MediaPool
 from corpus.progress import Bar, progress
-from corpus.sources import Draft, Reject, reader
+from corpus.sources import Draft, Reject, reader, reads_folders
 
 if TYPE_CHECKING:
     from corpus.runs import Run
@@ -24,6 +32,8 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 10_000
 KNOWN_MEDIA = "known-media.sqlite"
+SPLITS = ("train", "eval", "sft")
+_RAW_CHARS, _DETAIL_CHARS = 1 << 20, 2000  # kept of a rejected record, and of what is wrong with it
 
 
 def ingest(
@@ -43,18 +53,25 @@ def ingest(
     `media_root` defaults to the folder of each path, `split` to what the file's name says, `teacher` (of the traces in
     the file) to `release:` and the file's name. The counts: `records` = `samples` added + `attached` to an existing
     sample + `known` already + `rejects`; `traces` and `rejects added` are rows written.
-    Raises UsageError for an unknown reader, OneThinkerError if a path does not exist; a bad record becomes a reject.
+    Raises UsageError for an unknown reader or split, OneThinkerError if a path does not exist or cannot be what the
+    reader reads; a bad record becomes a reject.
     """
     read = reader(reader_name)
     if not paths:
         raise UsageError("nothing to ingest: name at least one file or folder")
+    if split is not None and split not in SPLITS:
+        raise UsageError(f"unknown split '{split}'{near(split, SPLITS)}")
     if limit is not None and limit < 1:
         raise UsageError(f"--limit must be at least 1, not {limit}")
-    sources = [Source.of(path, media_root) for path in paths]
+    sources = [Source.of(path, media_root, folders=reads_folders(reader_name)) for path in paths]
     config = {
         "reader": reader_name,
         "files": [
-            {"path": s.path, "sha256": sha256_of(s.path) if s.path.is_file() else None, "media_root": s.media_root}
+            {
+                "path": printable(s.path),
+                "sha256": sha256_of(s.path) if s.path.is_file() else None,
+                "media_root": printable(s.media_root),
+            }
             for s in sources
         ],
         "split": split,
@@ -67,7 +84,8 @@ def ingest(
             writer = _Writer(run, known, pool, reader_name, split, teacher, bar, _Expected(sources), limit)
             stream = read_drafts(read, sources, limit)
             ahead: list[PendingDraft] = []
-            while batch := [prepare(source, draft, pool) for source, draft in islice(stream, batch_rows)]:
+            for records in in_batches(stream, batch_rows):
+                batch = [prepare(source, draft, pool) for source, draft in records]
                 # The media of this batch are being measured while the one before it is written.
                 writer.write(ahead)
                 ahead = batch
@@ -116,7 +134,7 @@ class _Writer:
         for pending in batch:
             outcome = self._settle(pending)
             if isinstance(outcome, Reject):
-                rejects.append(_reject_row(outcome, self.reader, pending.source.file))
+                rejects.append(reject_row(outcome, self.reader, pending.source.file))
                 counts[f"rejects: {outcome.reason}"] += 1
                 continue
             if outcome.sample:
@@ -151,8 +169,9 @@ class _Writer:
         self.bar.advance(len(batch), **shown)
 
 
-def _reject_row(reject: Reject, reader_name: str, file: str) -> dict[str, Any]:
-    raw = reject.raw if isinstance(reject.raw, str) else orjson.dumps(reject.raw, default=str).decode()
+def reject_row(reject: Reject, reader_name: str, file: str) -> dict[str, Any]:
+    """The row of `rejects` for a reject; what no UTF-8 can hold is escaped, what is very long is cut."""
+    raw = _cut(_as_text(reject.raw), _RAW_CHARS)
     return {
         "reject_id": digest("reject", reader_name, file, reject.row, reject.field, reject.reason, raw),
         "reader": reader_name,
@@ -160,6 +179,19 @@ def _reject_row(reject: Reject, reader_name: str, file: str) -> dict[str, Any]:
         "row": reject.row,
         "field": reject.field,
         "reason": reject.reason,
-        "detail": reject.detail,
+        "detail": _cut(_as_text(reject.detail), _DETAIL_CHARS),
         "raw": raw,
     }
+
+
+def _as_text(value: Any) -> str:
+    if not isinstance(value, str):
+        try:
+            return orjson.dumps(value, default=str).decode()
+        except TypeError:  # too deep, integers over 64 bits, lone surrogates, keys that are not text
+            value = repr(value)
+    return str(value).encode("utf-8", "backslashreplace").decode()
+
+
+def _cut(text: str, chars: int) -> str:
+    return text if len(text) <= chars else text[: chars - 1] + "…"

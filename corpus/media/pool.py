@@ -128,14 +128,14 @@ class _Known:
     """Measured files by path, size and change time."""
 
     def __init__(self, file: Path) -> None:
-        self._new: dict[tuple[str, str], tuple[Any, ...]] = {}
+        self._new: dict[tuple[str | bytes, str], tuple[Any, ...]] = {}
         self._db = sqlite3.connect(file, timeout=30)
         self._db.execute(
             "create table if not exists known (path, kind, size, mtime_ns, medium, primary key (path, kind))"
         )
 
     def get(self, path: str | Path, kind: str) -> Medium | None:
-        key = (str(path), kind)
+        key = (_as_key(path), kind)
         row = (
             self._new.get(key)
             or self._db.execute(
@@ -144,7 +144,10 @@ class _Known:
         )
         if row is None:
             return None
-        now = os.stat(path)  # noqa: PTH116 (called per medium)
+        try:
+            now = os.stat(path)  # noqa: PTH116 (called per medium)
+        except OSError:  # gone since it was found
+            return None
         return Medium(**orjson.loads(row[4])) if (now.st_size, now.st_mtime_ns) == row[2:4] else None
 
     def put(self, path: str | Path, medium: Medium) -> None:
@@ -152,7 +155,7 @@ class _Known:
             now = os.stat(path)  # noqa: PTH116 (called per medium)
         except OSError:  # gone since it was measured
             return
-        key = (str(path), medium.kind)
+        key = (_as_key(path), medium.kind)
         self._new[key] = (*key, now.st_size, now.st_mtime_ns, orjson.dumps(medium.row()))
 
     def save(self) -> None:
@@ -162,3 +165,9 @@ class _Known:
 
     def close(self) -> None:
         self._db.close()
+
+
+def _as_key(path: str | Path) -> str | bytes:
+    """A path for SQLite, which takes no text that is not UTF-8."""
+    text = str(path)
+    return text if text.isascii() else os.fsencode(text)

@@ -17,11 +17,13 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from corpus.errors import MediaError
+from corpus.media.image import IMAGE_FORMATS, open_image
 from corpus.media.video import probe_video
 
 Kind = Literal["image", "video"]
 KINDS: tuple[str, ...] = get_args(Kind)
 _CHUNK_BYTES = 1 << 20
+_MAX_PATH_CHARS = 4096  # what Linux opens; to resolve a longer one takes time with the square of its length
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ def inside(root: Path, path: str) -> Path:
     """
     if not path or "\0" in path:
         raise MediaError("media_missing", f"not a path: {path!r}")
+    if len(path) > _MAX_PATH_CHARS:
+        raise MediaError("media_missing", f"not a path: {len(path):,} characters, it starts {path[:80]!r}")
     if path.startswith(("/", "\\", "~")):
         raise MediaError("media_outside_root", f"an absolute path: {path!r}; paths are relative to the media root")
     real = Path(os.path.realpath(root / path))
@@ -94,23 +98,27 @@ def _first_line(error: Exception) -> str:
 
 
 def _is_image(path: str | Path) -> bool:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import UnidentifiedImageError
 
     try:
-        with Image.open(path):
+        with open_image(path):
             return True
     except UnidentifiedImageError:
         return False
 
 
 def _image_size(path: str | Path) -> tuple[int, int]:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # 90 to 180 megapixels are large, not broken
-        with Image.open(path) as image:
-            image.load()
-            return image.size
+        try:
+            with open_image(path) as image:
+                image.load()
+                return image.size
+        except UnidentifiedImageError as error:
+            formats = ", ".join(IMAGE_FORMATS)
+            raise MediaError("media_unreadable", f"its bytes are no picture of a known format: {formats}") from error
 
 
 class MediaStore:

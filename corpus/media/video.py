@@ -13,6 +13,28 @@ from numpy.typing import NDArray
 
 from corpus.errors import MediaError
 
+# Files that hold a video, and nothing that names other files or addresses (playlists, scripts, image sequences).
+# `probe_video` opens a file with these first, so what is stored is what they name.
+VIDEO_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2",
+    "matroska,webm",
+    "matroska",
+    "webm",
+    "avi",
+    "flv",
+    "asf",
+    "mpeg",
+    "mpegts",
+    "mpegvideo",
+    "gif",
+    "ogg",
+    "h264",
+    "hevc",
+    "m4v",
+    "ivf",
+    "nut",
+)
+OPEN_OPTIONS = {"format_whitelist": ",".join(VIDEO_FORMATS), "protocol_whitelist": "file"}
 FRAMES_AT_ONCE = 8  # decoded together: 64 frames of 4K video at once would take 1.6 GB
 # A container may claim a little more than its frames fill (a last frame's own time, rounding, B-frame delay).
 _LENGTH_SLACK_S, _LENGTH_SLACK_SHARE = 0.5, 0.05
@@ -173,7 +195,7 @@ class _PyAv:
         import av
 
         av.logging.set_level(av.logging.PANIC)
-        self._container: Any = av.open(path)
+        self._container: Any = _open(path)
         try:
             self._stream: Any = _video_stream(self._container)
             self._stream.thread_type = "NONE"
@@ -225,6 +247,17 @@ class _PyAv:
 _Reader = _Decord | _PyAv
 
 
+def _open(path: str) -> Any:
+    import av
+
+    try:
+        return av.open(path, options=OPEN_OPTIONS)
+    except av.FFmpegError as error:
+        if "whitelist" in str(error):
+            raise MediaError("media_unreadable", "it holds no video stream of a known format") from error
+        raise
+
+
 def _video_stream(container: Any) -> Any:
     if not container.streams.video:
         raise MediaError("media_unreadable", "it holds no video stream")
@@ -236,7 +269,7 @@ def _claimed_seconds(path: str) -> float:
     import av
 
     av.logging.set_level(av.logging.PANIC)
-    with av.open(path) as container:
+    with _open(path) as container:
         stream = _video_stream(container)
         claims = [0.0]
         if stream.duration is not None:

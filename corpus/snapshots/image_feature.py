@@ -8,6 +8,8 @@ from typing import Any
 
 import datasets
 
+from corpus.media.image import open_image
+
 
 class CachedImage(datasets.Image):  # type: ignore[misc]
     """`datasets.Image` that returns the same object when it decodes the same value twice in a row."""
@@ -19,6 +21,9 @@ class CachedImage(datasets.Image):  # type: ignore[misc]
         last, self._last = self._last, None
         if last is not None and last[0] is value:
             return last[1]
+        if value.get("path") and value.get("bytes") is None:
+            with open_image(value["path"]):  # refuses formats that are not allowed, by their header
+                pass
         image = super().decode_example(value, token_per_repo_id)
         self._last = (value, image)
         return image

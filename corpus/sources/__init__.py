@@ -6,7 +6,8 @@ A reader is a module with a docstring and one function:
 
 `path` is an annotation file or folder. A reader yields its records in order, as drafts of samples or as rejects, and
 holds only one in memory. It reports what the source says and nothing else: media paths, media, ids, known tasks,
-readable answers, duplicates and writing belong to `corpus.ingest`.
+readable answers, duplicates and writing belong to `corpus.ingest`. A reader whose `path` may be a folder says so in the
+module: `FOLDERS = True`.
 """
 
 from collections.abc import Iterator
@@ -52,6 +53,7 @@ class Draft:
     # The answer is only the trace's: attach the trace to an existing sample with this question and these media, if any.
     answered_by_trace: bool = False
     share: float | None = None  # how much of the file has been read, from 0 to 1
+    size: int = field(default=0, compare=False)  # of the record in its file, in bytes, if known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,7 @@ class Reject:
     raw: Any
     field: str | None = None
     share: float | None = None
+    size: int = 0
 
 
 class Reader(Protocol):
@@ -78,6 +81,11 @@ def reader(name: str) -> Reader:
     if name not in names(__name__):
         raise UsageError(f"unknown reader '{name}'{near(name, names(__name__))}")
     return cast(Reader, modules(__name__)[name])
+
+
+def reads_folders(name: str) -> bool:
+    """Whether the reader of this name takes folders."""
+    return bool(getattr(reader(name), "FOLDERS", False))
 
 
 def readers() -> dict[str, str]:

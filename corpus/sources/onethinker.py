@@ -37,7 +37,7 @@ def read(path: str) -> Iterator[Draft | Reject]:
     name = PurePosixPath(path).name.split(".")[0]
     for row in rows(path):
         if isinstance(row, Broken):
-            yield Reject(row=row.row, reason=row.reason, detail=row.detail, raw=row.raw)
+            yield Reject(row=row.row, field=row.field, reason=row.reason, detail=row.detail, raw=row.raw)
             continue
         try:
             yield _sft(row, name) if {"messages", "conversations"} & row.value.keys() else _question(row, name)
@@ -49,6 +49,7 @@ def read(path: str) -> Iterator[Draft | Reject]:
                 detail=error.detail,
                 raw=row.value,
                 share=row.share,
+                size=row.size,
             )
 
 
@@ -73,6 +74,7 @@ def _question(row: Row, name: str) -> Draft:
         row=row.row,
         raw=value,
         share=row.share,
+        size=row.size,
         problem=_text(value, "problem"),
         problem_type=_text(value, "problem_type"),
         data_type=data_type,
@@ -102,6 +104,8 @@ def _process(value: dict[str, Any], solution: str) -> TraceDraft | None:
 def _media(value: dict[str, Any], data_type: str) -> tuple[tuple[str, str], ...]:
     if "path" in value:
         paths = [_text(value, key) for key in ("path", "additional_path") if value.get(key) is not None]
+        if not paths:
+            raise _MalformedError("path", "`path` is missing")
         if data_type == "video-image":
             return tuple(("video" if PurePosixPath(p).suffix.lower() in _VIDEO_SUFFIXES else "image", p) for p in paths)
         return tuple((data_type, path) for path in paths)
@@ -169,7 +173,10 @@ def _in_our_form(answer: str) -> str:
         value["boxes"] = boxes[0]
     else:
         return answer
-    return orjson.dumps(value).decode()
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:  # deeper than it writes
+        return answer
 
 
 # -- SFT records -------------------------------------------------------------------------------------------------------
@@ -195,6 +202,7 @@ def _sft(row: Row, name: str) -> Draft:
         row=row.row,
         raw=value,
         share=row.share,
+        size=row.size,
         problem=problem,
         problem_type=problem_type_of(answer),
         data_type=data_type,
@@ -218,8 +226,9 @@ def _turns(value: dict[str, Any]) -> list[tuple[str, str]]:
     found = []
     for turn in turns:
         role, text = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
-        if role not in _ROLES or not isinstance(text, str):
-            raise _MalformedError(field, f"a turn of role {role!r} with {type(text).__name__} as its content")
+        if not isinstance(role, str) or role not in _ROLES or not isinstance(text, str):
+            detail = f"a turn of role {repr(role)[:80]} with {type(text).__name__} as its content"
+            raise _MalformedError(field, detail)
         found.append((_ROLES[role], text))
     return found
 
@@ -279,4 +288,6 @@ def _options(value: dict[str, Any]) -> tuple[str, ...] | None:
 
 def _key(value: dict[str, Any]) -> str | None:
     key = value.get("problem_id", value.get("id"))
+    if key is not None and not isinstance(key, str | int | float):
+        raise _MalformedError("problem_id", f"`problem_id` is a {type(key).__name__}, not text or a number")
     return None if key is None else str(key)

@@ -1,5 +1,6 @@
 """`onethinker ingest`: read annotation files into the corpus."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -21,10 +22,10 @@ def ingest(
     teacher: str | None = None,
     format: Format = "table",
     corpus: CorpusUrl = DEFAULT_CORPUS,
-) -> None:
+) -> int:
     """Read annotation files into the corpus; unusable records go to `rejects` with a reason.
 
-    Running it again adds only what is new, and completes an interrupted run.
+    Running it again adds only what is new, and completes an interrupted run. Exits with 1 if every record was rejected.
 
     Example: `onethinker ingest onethinker demo/world/world_rl_train.json --corpus demo/corpus`
 
@@ -51,3 +52,9 @@ def ingest(
     names = ["records", "samples", "attached", "known", "rejects", *reasons, "traces"]
     rows = [{"count": counts[name], "of": name} for name in names]
     show(pa.Table.from_pylist(rows, schema=pa.schema([("count", pa.int64()), ("of", pa.string())])), format)
+    if counts["records"] and counts["records"] == counts["rejects"]:
+        run = "(select max_by(run_id, started_at) from runs where kind = 'ingest')"
+        look = f'onethinker sql "select file, \\"row\\", field, reason, detail from rejects where run_id = {run}"'
+        print(f"all {counts['records']:,} records were rejected; to see why: {look}", file=sys.stderr)
+        return 1
+    return 0

@@ -266,7 +266,7 @@ A, B = '{"a": 1.0}', '{"a": 2}'
         ("x.jsonl", "", []),
         ("x.json", "", [(1, "malformed_json")]),
         ("x.json", f"[{A}, ", [(1, {"a": 1.0}), (2, "malformed_json")]),  # cut off
-        ("x.json", f'[{A}, {{"a": NaN}}, {B}]', [(1, {"a": 1.0}), (2, "malformed_json")]),
+        ("x.json", f'[{A}, {{"a": NaN}}, {B}]', [(1, {"a": 1.0}), (2, "number_out_of_range"), (3, {"a": 2})]),
         ("x.json", f"[{A}] and more", [(1, {"a": 1.0}), (2, "malformed_json")]),
         ("x.json", '{\n "a": 1\n}\n', [(1, "malformed_json")]),  # one object over many lines is one reject
         ("x.json", f"[3, {B}, [1]]", [(1, "not_an_object"), (2, {"a": 2}), (3, "not_an_object")]),
@@ -279,8 +279,8 @@ A, B = '{"a": 1.0}', '{"a": 2}'
         ("x.json", b'[{"a": "caf\xe9"}, {"a": 2}]', [(1, "invalid_utf8"), (2, {"a": 2})]),
         ("x.jsonl", b'{"a": "caf\xe9"}\n{"a": 2}\n', [(1, "invalid_utf8"), (2, {"a": 2})]),
         ("x.json.gz", gzip.compress(f"[{A}]".encode(), mtime=0), [(1, {"a": 1.0})]),
-        ("x.json.gz", gzip.compress(f"[{A}]".encode(), mtime=0)[:-9], [(1, "malformed_json")]),
-        ("x.jsonl.gz", gzip.compress(A.encode(), mtime=0)[:-9], [(1, "malformed_json")]),
+        ("x.json.gz", gzip.compress(f"[{A}]".encode(), mtime=0)[:-9], [(1, {"a": 1.0}), (2, "malformed_json")]),
+        ("x.jsonl.gz", gzip.compress(A.encode(), mtime=0)[:-9], [(1, {"a": 1.0}), (2, "malformed_json")]),
     ],
 )
 def test_files_in_every_state(tmp_path, name, content, expected):

@@ -11,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from corpus.media.image import open_image
+from corpus.media.video import OPEN_OPTIONS
+
 Pixels = npt.NDArray[np.uint8]
 
 MAX_FRAMES = 32
@@ -111,7 +114,7 @@ def _subsample(frames: list[TimedFrame]) -> list[TimedFrame]:
 
 def _decode_image(data: bytes) -> Pixels:
     try:
-        with Image.open(io.BytesIO(data)) as header:  # check the size before decoding
+        with open_image(io.BytesIO(data)) as header:  # check the size before decoding
             width, height = header.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise MediaDecodeError(f"the image could not be read: {error}") from error
@@ -138,7 +141,7 @@ def _shrink(pixels: Pixels) -> Pixels:
 def _decode_video(data: bytes) -> list[TimedFrame]:
     """Up to 32 frames, evenly spread over the decoded frames of a video."""
     try:
-        with av.open(io.BytesIO(data), "r") as container:
+        with av.open(io.BytesIO(data), "r", options=OPEN_OPTIONS) as container:
             stream = container.streams.video[0]
             stream.thread_type = "NONE"
             # Decode every frame and keep few: frame counts in headers are unreliable, and the videos are short.
