@@ -35,9 +35,11 @@ _NETWORK_ERRNOS = {errno.ENETDOWN, errno.ENETUNREACH, errno.ENETRESET, errno.EHO
 def key_from(variable: str, settings: Settings) -> str:
     """The API key in an environment variable; NO_KEY for a dry run without one, which asks nothing.
 
-    Raises OneThinkerError naming the variable if it is not set.
+    Raises OneThinkerError naming the variable if it is not set, or holds what cannot stand in an HTTP header.
     """
     key = os.environ.get(variable, "").strip()
+    if odd := next((letter for letter in key if not "!" <= letter <= "~"), None):
+        raise OneThinkerError(f"{variable} is no API key: it holds {odd!r}, and keys are of printable ASCII letters")
     if not key and not settings.dry_run:
         raise OneThinkerError(
             f"no API key for '{settings.provider}': set {variable} (for a server that wants none, any text will do)"

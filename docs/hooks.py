@@ -8,7 +8,7 @@ from mkdocs.structure.files import File, Files
 
 CLI_PAGE = "reference/cli.md"
 # ```sh no-run: needs a key   →   ```sh      (the tests read the rest, Markdown's fences do not)
-_INFO = re.compile(r"^( *```\w+) (?:no-run|file): .*$", re.MULTILINE)
+_INFO = re.compile(r"^( *```\w+) (?:no-run|needs|file): .*$", re.MULTILINE)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

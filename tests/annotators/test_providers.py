@@ -9,7 +9,7 @@ from annotators.messages import ImagePart, PayloadError, Reply, Request, TextPar
 from annotators.providers import connect
 from annotators.settings import Settings
 from corpus.discovery import names
-from corpus.errors import UsageError
+from corpus.errors import OneThinkerError, UsageError
 from tests.annotators.serving import anthropic_reply, openai_reply
 
 PARTS = (TextPart("before"), ImagePart("image/png", "QUJD", 10, 10), TextPart("after"))
@@ -24,6 +24,13 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("OPENAI", "ANTHROPIC", "GEMINI", "ARK", "OPENROUTER"):
         monkeypatch.setenv(f"{variable}_API_KEY", "k")
         monkeypatch.delenv(f"{variable}_BASE_URL", raising=False)
+
+
+@pytest.mark.parametrize("key", ["…", "sk-abc def", "sk-a\u00a0b", "sk-a\nX-Header: 1"])
+def test_a_key_that_no_header_can_carry_is_refused_by_its_variable(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(OneThinkerError, match="OPENAI_API_KEY is no API key: it holds"):
+        teacher("openai")
 
 
 @pytest.mark.parametrize(

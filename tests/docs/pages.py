@@ -26,14 +26,16 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 class Block:
     """One fenced block: its language, text, and what its info string says.
 
-    `no_run` is the reason why the tests do not run it, `file` the path that it is to be written to before the page
-    runs, `prints` the text of the ```text block right behind it, which is what it has to print.
+    `no_run` is the reason why the tests do not run it, `needs` the service (`key`, `hub`) that the tests serve on
+    loopback, `file` the path that it is to be written to before the page runs, `prints` the text of the ```text block
+    right behind it, which is what it has to print.
     """
 
     line: int
     language: str
     text: str
     no_run: str | None = None
+    needs: str | None = None
     file: str | None = None
     prints: str | None = None
 
@@ -60,8 +62,10 @@ def blocks(page: str) -> list[Block]:
     for index, match in enumerate(matches):
         info = match["info"].strip()
         key, _, value = info.partition(": ")
-        if info and (key not in ("no-run", "file") or not value):
-            raise ValueError(f"{page}: the info string '{info}' is neither 'no-run: REASON' nor 'file: PATH'")
+        if info and (key not in ("no-run", "needs", "file") or not value):
+            raise ValueError(
+                f"{page}: the info string '{info}' is none of 'no-run: REASON', 'needs: SERVICE', 'file: PATH'"
+            )
         behind = matches[index + 1] if index + 1 < len(matches) else None
         printed = behind and behind["language"] == "text" and not text[match.end() : behind.start()].strip()
         found.append(
@@ -70,6 +74,7 @@ def blocks(page: str) -> list[Block]:
                 language=match["language"],
                 text=match["text"],
                 no_run=value if key == "no-run" else None,
+                needs=value if key == "needs" else None,
                 file=value if key == "file" else None,
                 prints=behind["text"] if behind and printed and match["language"] == "python" else None,
             )

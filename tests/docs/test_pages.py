@@ -58,7 +58,9 @@ def test_the_page_runs_as_written(page: str, tmp_path: Path, request: pytest.Fix
     env["PYTHONPATH"] = str(ROOT)
     if _in_demo(page):
         shutil.copytree(request.getfixturevalue("demo"), folder / "demo", symlinks=True)
-        env["ONETHINKER_TEACHER_URL"] = request.getfixturevalue("teacher_url")
+        env["ONETHINKER_TEACHER_URL"] = request.getfixturevalue("teacher").openai_base_url
+    for service in sorted({block.needs for block in found if block.needs}):
+        env |= request.getfixturevalue(f"stand_in_for_{service}")
     for block in found:
         if block.file and "/" not in block.file:
             (folder / block.file).write_text(block.text)

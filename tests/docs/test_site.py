@@ -35,7 +35,7 @@ def test_every_command_has_its_section(hooks: ModuleType) -> None:
 
 
 def test_fences_lose_what_is_for_the_tests(hooks: ModuleType) -> None:
-    marked = "```sh no-run: needs a key\nonethinker spend\n```\n```yaml file: mine.yaml\nsteps: []\n```\n"
+    marked = "```sh needs: key\nonethinker spend\n```\n```yaml file: mine.yaml\nsteps: []\n```\n"
     plain = "```sh\nonethinker spend\n```\n```yaml\nsteps: []\n```\n"
     assert hooks.on_page_markdown(marked) == plain
 
