@@ -19,6 +19,7 @@ from annotators.modes import Mode, mode
 from annotators.settings import Settings
 from corpus import Corpus, OneThinkerError, UsageError
 from corpus.ids import canonical_json, digest
+from corpus.scratch import scratch_folder
 from corpus.sql_gate import condition
 from corpus.task import Task, modality
 from corpus.tasks import task
@@ -163,7 +164,7 @@ class JobPlan:
     @contextmanager
     def jobs(self) -> Iterator["Jobs"]:
         """The jobs that are left to do, in an order that mixes tasks and is always the same."""
-        with TemporaryDirectory(prefix="onethinker-plan-") as folder:
+        with TemporaryDirectory(dir=scratch_folder(), prefix="plan-") as folder:
             self._write(Path(folder))
             yield Jobs(self, Path(folder))
 

@@ -103,6 +103,6 @@ def _facts(snapshot: ProgressSnapshot, rates: Rates) -> list[str]:
     if snapshot.usd or snapshot.budget_usd is not None:
         limit = f" of ${snapshot.budget_usd}" if snapshot.budget_usd is not None else ""
         facts.append(f"${snapshot.usd:.4f}{limit}")
-    if snapshot.verified is not None:
+    if snapshot.verified:  # the last traces are verified after the last request
         facts.append(f"kept {snapshot.kept:,} of {snapshot.verified:,} verified")
     return facts + format_eta(snapshot.done, snapshot.total, rates.done)

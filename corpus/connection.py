@@ -1,7 +1,6 @@
 """DuckDB connections to a DuckLake: extensions from their wheels, options set once, errors as ours."""
 
 import importlib.util
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any
 import duckdb
 
 from corpus.errors import OneThinkerError
+from corpus.scratch import scratch_folder
 
 # A statement never brings in code: what is needed is loaded by name.
 _NO_EXTENSIONS: dict[str, Any] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
@@ -24,7 +24,7 @@ def attach(catalog: str, data: Path, *, read_only: bool, lake_snapshot: int | No
     """
     postgres = catalog.startswith("postgres:")
     # By default DuckDB spills into the working folder, two processes into the same files.
-    spill = Path(tempfile.gettempdir()) / f"onethinker-{uuid.uuid4().hex}"
+    spill = scratch_folder() / uuid.uuid4().hex
     connection = duckdb.connect(config=_NO_EXTENSIONS | {"temp_directory": str(spill)})
     connection.execute("set enable_progress_bar = false")  # in notebooks and `python -c` it prints to stdout
     for extension in ("postgres_scanner" if postgres else "sqlite_scanner", "ducklake"):

@@ -1,6 +1,6 @@
 """One lock file for each live run: `runs/RUN_ID.lock`, held by its process and released by the system when that dies.
 
-An unheld lock file belongs to a run that crashed, or to one that is about to take it.
+An unheld lock file belongs to a run that crashed, or to one that is about to take it and makes it again if it is gone.
 """
 
 from pathlib import Path

@@ -75,8 +75,9 @@ def record_run(corpus: Lake, kind: str, config: dict[str, Any]) -> Iterator[Run]
 def record_crashed(corpus: Lake) -> list[str]:
     """Add a `crashed` event for each run that started, holds no lock and never ended; return their ids.
 
-    A run records its start only while it holds its lock, so a started run whose lock can be taken is over. A lock file
-    without a start is left alone: a run may be about to take it.
+    A run records its start only while it holds its lock, so a started run whose lock can be taken is over, and one
+    without a start was killed before it. All their lock files are removed: a run that is about to take one of them
+    finds that it is gone, and makes it again.
     """
     crashed = []
     for path in lock_files(corpus.root):
@@ -86,8 +87,7 @@ def record_crashed(corpus: Lake) -> list[str]:
                 if events == [("started",)]:
                     corpus.append("run_events", [{"run_id": path.stem, "event": "crashed"}])
                     crashed.append(path.stem)
-                if events:
-                    path.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
         except Timeout:
             continue
     return crashed

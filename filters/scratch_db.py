@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from corpus import Corpus, arrow_file
+from corpus.scratch import scratch_folder
 from filters.score import split_table
 
 MEMORY_LIMIT = "300MB"  # beyond it DuckDB spills to its temporary folder
@@ -23,7 +24,7 @@ def open_scratch_db() -> Iterator[duckdb.DuckDBPyConnection]:
     Joins are done as written, the right side held and the left one streamed past it: left to itself DuckDB, which does
     not know a stream's size, may hold the texts and look up the ids in them.
     """
-    with tempfile.TemporaryDirectory(prefix="onethinker-filters-") as spill:
+    with tempfile.TemporaryDirectory(dir=scratch_folder()) as spill:
         config: dict[str, Any] = {"memory_limit": MEMORY_LIMIT, "temp_directory": spill}
         connection = duckdb.connect(config=config | {"disabled_optimizers": "build_side_probe_side,join_order"})
         connection.execute("set enable_progress_bar = false")  # in notebooks and `python -c` it prints to stdout
@@ -41,7 +42,7 @@ def stream(
     `traces` and `samples` are select lists, `only` a condition over traces. Tables have bounded rows and bytes. In
     memory are a batch of texts and `wanted`; the samples' columns are in a temporary file.
     """
-    with db.cursor() as cursor, tempfile.TemporaryDirectory(prefix="onethinker-filters-") as folder:
+    with db.cursor() as cursor, tempfile.TemporaryDirectory(dir=scratch_folder()) as folder:
         cursor.execute(f"create temp table wanted_rows as select *, 0 as position from {wanted}")
         ids = cursor.sql("select trace_id from wanted_rows").to_arrow_table()
         sample_rows = _write_samples(cursor, corpus, samples, Path(folder) / "samples.arrow") if samples else None

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from corpus import discovery
+from corpus.draft_folder import write_whole
 from corpus.errors import OneThinkerError, UsageError, near
 from corpus.snapshots import Snapshot
 
@@ -23,4 +24,5 @@ def export(snapshot: Snapshot, format: str, out: Path) -> dict[str, int]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OneThinkerError(f"{out} is not an empty folder; name another, or empty it first")
     write: Callable[[Snapshot, Path], dict[str, int]] = discovery.modules(__name__)[format].export
-    return write(snapshot, out)
+    with write_whole(out) as draft:
+        return write(snapshot, draft)

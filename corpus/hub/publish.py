@@ -12,6 +12,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from corpus.draft_folder import write_whole
 from corpus.errors import OneThinkerError, UsageError
 from corpus.hub import provenance
 from corpus.hub.card import render_card
@@ -65,7 +66,8 @@ def publish(
     snapshot = corpus.snapshots.get(ref)
     config = {"snapshot": snapshot.ref, "repo": repo, "dry_run": dry_run is not None, "policy": _as_json(policy)}
     if dry_run is not None:
-        build(corpus, snapshot, repo, dry_run, policy, allow)
+        with write_whole(dry_run) as draft:
+            build(corpus, snapshot, repo, draft, policy, allow)
         return _summarize(snapshot, repo, dry_run, folder=dry_run)
     remote = Remote(repo, f"v{snapshot.version}")
     if there := remote.read_json(SNAPSHOT):

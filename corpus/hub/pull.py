@@ -19,6 +19,7 @@ from corpus.hub.publish import SNAPSHOT
 from corpus.hub.remote import Remote
 from corpus.media import MediaError, MediaStore, sha256_of
 from corpus.progress import progress
+from corpus.scratch import scratch_folder
 from corpus.snapshots import row_format
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _list_shards(folder: Path) -> list[Path]:
 
 def _add_media(folder: Path, store: MediaStore, rows: int, run: "Run") -> None:
     """Put every medium of the publication into the store, checked against the SHA-256 that its row names."""
-    with progress("media", rows) as bar, tempfile.TemporaryDirectory() as scratch:
+    with progress("media", rows) as bar, tempfile.TemporaryDirectory(dir=scratch_folder()) as scratch:
         for shard in _list_shards(folder):
             columns = ["images", "videos", "media", "media_at"]
             for batch in pq.ParquetFile(shard).iter_batches(_ROWS_WITH_MEDIA, columns=columns):

@@ -4,26 +4,38 @@ Every one ends with its exit code and a sentence that names what is wrong; none 
 commands at the end of each table work on the same corpus.
 """
 
+import importlib.util
+import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
+from annotators.progress_view import ProgressSnapshot, Rates, format_line
+from annotators.run import AnnotationReport
 from annotators.settings import Settings
 from corpus import Corpus
 from corpus.errors import UsageError
 from corpus.ranges import Range
+from corpus.run_locks import lock_files, run_lock
+from corpus.runs import record_crashed
+from corpus.scratch import remove_abandoned
 from filters import select, verify
 from filters.recipe import load
 from onethinker.cli import main
 from tests.corpus.making import frozen, small_corpus
+from tests.onethinker.test_cli import verbs
 from trainers.config import load as load_config
 from trainers.rl.config import RlConfig
 from trainers.sft.config import SftConfig
 
+ROOT = Path(__file__).resolve().parents[2]
 HUGE = str(10**400)
 TEACHER = ["--teacher", "local:pixels-1"]
 
@@ -60,7 +72,7 @@ def run(root: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 
     def run_command(*arguments: object) -> Ended:
         words = [str(argument) for argument in arguments]
-        if "--corpus" not in words and words[0] not in ("demo", "reproduce", "teacher", "score", "teachers"):
+        if "--corpus" not in words and words[0] not in ("demo", "reproduce", "teacher", "score", "tasks", "teachers"):
             words += ["--corpus", str(root)]
         code = main(words)
         out, err = capsys.readouterr()
@@ -359,6 +371,171 @@ def test_a_snapshot_on_the_command_line_overrides_the_config_s(
         assert run("train", method, f"{method}_24gb", *more).code == 0
     assert found[1] == "small@1"
     assert found[0] != "small@1"
+
+
+def test_the_folders_that_killed_commands_left_do_not_stop_the_next(run: Run, root: Path, tmp_path: Path) -> None:
+    for command, name in (
+        (["publish", "small@1", "me/small", "--dry-run"], "publication"),
+        (["snapshots", "export", "small@1", "--out"], "export"),
+    ):
+        left = tmp_path / f".{name}.making" / "data"
+        left.mkdir(parents=True)
+        (left / "half.parquet").write_bytes(b"PAR1")
+        assert run(*command, tmp_path / name).code == 0
+        assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+        assert not list((tmp_path / name).rglob("half.parquet"))
+
+
+@pytest.mark.parametrize("command", ["publish", "export"])
+def test_a_folder_that_cannot_be_finished_is_not_begun(
+    command: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "somewhere")
+
+    out = tmp_path / "out"
+    if command == "publish":
+        monkeypatch.setattr(sys.modules["corpus.hub.publish"], "_build", full)
+        ended = run("publish", "small@1", "me/small", "--dry-run", out)
+    else:
+        monkeypatch.setattr("corpus.exports.llamafactory.export", full)
+        ended = run("snapshots", "export", "small@1", "--out", out)
+    assert (ended.code, ended.err.splitlines()[-1]) == (1, "onethinker: somewhere: No space left on device")
+    assert not list(tmp_path.iterdir())
+
+
+def test_lock_files_of_killed_runs_go_and_those_of_live_ones_stay(tmp_path: Path) -> None:
+    with Corpus.create(tmp_path / "corpus") as corpus:
+        for name in ("ingest-killed-before-its-start", "verify-too"):
+            (corpus.root / "runs" / f"{name}.lock").touch()
+        with run_lock(corpus.root, "annotate-live"):
+            assert record_crashed(corpus) == []
+            assert [path.stem for path in lock_files(corpus.root)] == ["annotate-live"]
+
+
+KILLED = """
+import os, sys, signal
+from corpus.scratch import scratch_folder
+(scratch_folder() / "spill").write_text("left")
+print(scratch_folder(), flush=True)
+if sys.argv[1] == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("how", ["ended", "killed"])
+def test_temporary_folders_end_with_their_process_or_with_the_next(how: str, tmp_path: Path) -> None:
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, how], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    folder = Path(done.stdout.strip())
+    assert folder.parent == tmp_path
+    assert folder.exists() == (how == "killed")
+    with FileLock(tmp_path / "onethinker-live.lock"):
+        (tmp_path / "onethinker-live").mkdir()
+        (tmp_path / "onethinker-trap.lock").symlink_to(tmp_path / "elsewhere")
+        assert remove_abandoned(tmp_path) == ([folder] if how == "killed" else [])
+        assert not folder.exists()
+        assert (tmp_path / "onethinker-live").exists()
+        assert not (tmp_path / "elsewhere").exists()
+
+
+# For each command a function that it calls in the middle of its work.
+INTERRUPTED: dict[str, tuple[list[str], str]] = {
+    "annotate": (TEACHER, "annotators.run.replay"),
+    "check": ([], "corpus.check._check_golds"),
+    "compact": ([], "corpus.maintenance._measure_files"),
+    "demo": (["--out", "OUT"], "onethinker.demo.run.write_world"),
+    "escalate": (TEACHER, "onethinker.commands.escalate._count"),
+    "ingest": (["onethinker", "FILE"], "corpus.ingest.run.read_drafts"),
+    "init": (["--corpus", "OUT"], "corpus.location.add_tables"),
+    "licences": ([], "onethinker.commands.licences.show"),
+    "publish": (["small@1", "me/x", "--dry-run", "OUT"], "corpus.hub.publish.write_rows"),
+    "pull": (["me/x@1", "--corpus", "OUT"], "corpus.hub.pull.Remote"),
+    "report": (["--out", "OUT"], "onethinker.report_page.fetch_rows"),
+    "reproduce": (["--out", "OUT"], "onethinker.demo.world.write_world"),
+    "score": (["FILE"], "filters.jsonl.score_tables"),
+    "select": (["demo", "--name", "x"], "filters.select.Candidates"),
+    "snapshots delete": (["small@1", "--yes"], "corpus.snapshots.Snapshots.referrers"),
+    "snapshots diff": (["small@1", "small@1"], "onethinker.commands.snapshots.show"),
+    "snapshots export": (["small@1", "--out", "OUT"], "corpus.exports.llamafactory.export"),
+    "snapshots list": ([], "onethinker.commands.snapshots.show"),
+    "snapshots show": (["small@1"], "onethinker.commands.snapshots.show"),
+    "snapshots verify": ([], "corpus.snapshots.snapshot.sha256_of"),
+    "spend": ([], "onethinker.commands.spend.show"),
+    "sql": (["from samples"], "onethinker.commands.sql.show"),
+    "stats": ([], "onethinker.commands.stats.show"),
+    "tasks": ([], "onethinker.commands.tasks.show"),
+    "teachers": ([], "onethinker.commands.teachers.show"),
+    "train compare": (["a", "b"], "trainers.comparison.compare_runs"),
+    "train rl": (["rl_24gb"], "onethinker.commands.train._train"),
+    "train sft": (["sft_24gb"], "onethinker.commands.train._train"),
+    "verify": ([], "filters.verify.open_scratch_db"),
+}
+ENDS_BY_ITSELF = {"teacher"}  # serves until a signal, which is its way to end
+
+
+def test_every_command_stands_in_the_table_of_interruptions() -> None:
+    assert {" ".join(verb) for verb in verbs()} == set(INTERRUPTED) | ENDS_BY_ITSELF
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize("command", INTERRUPTED)
+def test_sigterm_ends_every_command_as_ctrl_c_does(
+    command: str, stop: signal.Signals, run: Run, tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        assert signal.getsignal(stop) is signal.default_int_handler, "the signal would kill the tests"
+        signal.raise_signal(stop)
+        raise AssertionError("the command went on")
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us without it
+    try:
+        arguments, place = INTERRUPTED[command]
+        file = tmp_path / "rows.json"
+        file.write_text("[]")
+        words = [{"OUT": str(tmp_path / "out"), "FILE": str(file)}.get(word, word) for word in arguments]
+        owner, _, name = place.rpartition(".")
+        monkeypatch.setattr(resolve(owner), name, interrupt)
+        ended = run(*command.split(), *words)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ended.code == 130, ended.err
+    assert "stopped" in ended.err
+    assert "Traceback" not in ended.err
+    assert not lock_files(root), "its run is over"
+    with Corpus.open(root) as corpus:
+        assert corpus.sql("select count(*) from runs where status in ('running', 'crashed')").fetchall() == [(0,)]
+    assert not [path for path in tmp_path.rglob("*") if "making" in path.name or "unfinished" in path.name]
+
+
+def resolve(path: str) -> Any:
+    """The module, or the attribute of one, that a dotted path names."""
+    name, found = path, None
+    while found is None:
+        found = sys.modules.get(name) or (importlib.import_module(name) if importlib.util.find_spec(name) else None)
+        name = name if found is not None else name.rpartition(".")[0]
+    for attribute in path.removeprefix(name).strip(".").split(".") if path != name else ():
+        found = getattr(found, attribute)
+    return found
+
+
+def test_annotate_that_got_nothing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    report = AnnotationReport("annotate-1", rejected=3, left=2)
+    monkeypatch.setattr("annotators.annotate_with", lambda *_, **__: report)
+    Corpus.create(tmp_path / "corpus").close()
+    arguments = ["annotate", *TEACHER, "--corpus", str(tmp_path / "corpus")]
+    assert main(arguments) == 1
+    assert "no answer of local:pixels-1 became a trace" in capsys.readouterr().err
+    for fine in (replace(report, traces=1), replace(report, replayed=2), AnnotationReport(None, elsewhere=4)):
+        monkeypatch.setattr("annotators.annotate_with", lambda *_, fine=fine, **__: fine)
+        assert main(arguments) == 0
+
+
+def test_the_progress_says_nothing_of_verdicts_before_the_first() -> None:
+    assert "verified" not in format_line(ProgressSnapshot(16, done=16, verified=0, kept=0), Rates(), 2.0)
+    assert "kept 9 of 16 verified" in format_line(ProgressSnapshot(16, done=16, verified=16, kept=9), Rates(), 2.0)
 
 
 def test_honest_commands_work_after_all_of_it(run: Run, root: Path, tmp_path: Path) -> None:
