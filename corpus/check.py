@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 
 from corpus.ingest.drafts import MEDIUM_TIMEOUT_S, Source, collect_media, prepare, read_drafts
+from corpus.integrity import Damage, Integrity, check_integrity
 from corpus.media import MediaError, MediaStore
 from corpus.media.pool import MediaPool
 from corpus.progress import Bar, progress
@@ -51,6 +52,8 @@ class CheckReport:
     media: int = 0
     failures: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     examples: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
+    stored: Integrity | None = None
+    failed_media: set[str] = field(default_factory=set)
 
     def fail(self, check: str, problem_type: str, reason: str, where: str, detail: str) -> None:
         """Count one failure of `check` with a stable `reason` word; `where` is the sample or the file and row."""
@@ -58,12 +61,21 @@ class CheckReport:
         self.failures[kind] += 1
         self.examples.setdefault(kind, (where, detail))
 
+    @property
+    def damages(self) -> list[Damage]:
+        """The damaged files; a medium that a sample names is among the failures instead."""
+        named = self.stored.damages if self.stored else []
+        return [d for d in named if d.kind != "medium" or Path(d.path).name not in self.failed_media]
+
     def table(self) -> pa.Table:
-        """One row per kind of failure, the most frequent first."""
+        """One row per kind of failure, the most frequent first, and one for each damaged file."""
         rows = [
             dict(zip(_COLUMNS, (*kind, count, *self.examples[kind]), strict=True))
             for kind, count in self.failures.most_common()
         ]
+        for damage in self.damages:
+            row = (damage.kind, "", damage.reason, 1, damage.path, damage.detail)
+            rows.append(dict(zip(_COLUMNS, row, strict=True)))
         return pa.Table.from_pylist(rows, schema=pa.schema([(c, _COLUMNS[c]) for c in _COLUMNS]))
 
 
@@ -94,10 +106,17 @@ def check_corpus(
 ) -> CheckReport:
     """Check the samples of a corpus (with `where`, a SQL condition, those of a slice) and the media that they name.
 
+    Without `where` every stored file is read and compared too: see `corpus.integrity`. While the lake is damaged, gold
+    answers are not checked.
+
     The `paper` profile is not checked by default: under it some true answers earn less whatever the data (a one-word
     open-ended answer gets 2/3), which matters only for training with it.
     """
     report = CheckReport()
+    if where is None:
+        report.stored = check_integrity(corpus)
+        if not report.stored.is_lake_whole:  # SQL would read damaged rows, or fail on them
+            return report
     slice_of = f"from samples where {condition(where)}" if where else "from samples"
     golds = _read_corpus_golds(corpus, slice_of, report)
     total = int(corpus.sql(f"select count(*) {slice_of}").fetchall()[0][0])
@@ -208,8 +227,10 @@ def _check_media(
     for sample_id, kind, sha256, path in waiting:
         found = pool.outcome(path, kind)
         if isinstance(found, MediaError):
+            report.failed_media.add(sha256)
             report.fail("medium", "", found.reason, sample_id, f"{sha256}: {found.detail}")
         elif found.sha256 != sha256:
+            report.failed_media.add(sha256)
             report.fail("medium", "", "media_changed", sample_id, f"{sha256} now holds {found.sha256}")
     bar.advance(len(media))
 

@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus import rows_by_id
+from corpus import checksums, rows_by_id
 from corpus.connection import restrict, translate_errors
 from corpus.errors import OneThinkerError
 from corpus.location import Location, add_tables, missing_tables
@@ -104,10 +104,12 @@ class Lake:
             raise OneThinkerError("this corpus is open as it stood at a snapshot; open it without `at` to write")
         with self._write_lock:
             writer = self._connect_writer()
+            before = checksums.list_data_files(self.root)
             writer.execute("begin")
             try:
                 yield Transaction(writer, run_id)
                 writer.execute("call lake.set_commit_message(?, ?)", [run_id or "onethinker", message])
+                checksums.record(self.root, checksums.list_data_files(self.root) - before)
             except BaseException:
                 writer.execute("rollback")
                 raise
@@ -120,10 +122,18 @@ class Lake:
         """A writing connection for maintenance; every other writer waits until the block ends."""
         with self._write_lock, translate_errors("maintenance"):
             connection = self.location.connect(read_only=False)
+            before = checksums.list_data_files(self.root)
             try:
                 yield connection
             finally:
+                checksums.record(self.root, checksums.list_data_files(self.root) - before)
                 connection.close()
+
+    @contextmanager
+    def write_lock(self) -> Iterator[None]:
+        """Keep every other writer waiting until the block ends."""
+        with self._write_lock:
+            yield
 
     @contextmanager
     def low_memory(self) -> Iterator[None]:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from corpus.errors import UsageError
+from corpus import checksums
+from corpus.errors import OneThinkerError, UsageError
+from corpus.integrity import lake_file_damage, list_lake_files
 from corpus.ranges import Range
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ def compact(corpus: "Corpus", *, keep_hours: float = KEEP_HOURS) -> CompactResul
         before = _measure_files(corpus)
         since = datetime.now(UTC) - timedelta(hours=keep_hours)
         with corpus.exclusive_connection() as connection:
+            _require_whole_files(corpus)
             merge = "call ducklake_merge_adjacent_files('lake', max_file_size => ?)"
             connection.execute(merge, [MERGE_BELOW_BYTES]).fetchall()
             needed = [snapshot.lake_snapshot for snapshot in corpus.snapshots.list()]
@@ -68,6 +71,7 @@ def compact(corpus: "Corpus", *, keep_hours: float = KEEP_HOURS) -> CompactResul
             # Files of killed writers; those of a live one are younger than a day.
             stray = min(since, datetime.now(UTC) - timedelta(hours=KEEP_HOURS))
             connection.execute("call ducklake_delete_orphaned_files('lake', older_than => ?)", [stray])
+            checksums.forget_missing(corpus.root)
             leftovers = _remove_leftovers(corpus)
         after = _measure_files(corpus)
         done = CompactResult(
@@ -81,6 +85,17 @@ def compact(corpus: "Corpus", *, keep_hours: float = KEEP_HOURS) -> CompactResul
         )
         run.counts.update({"files before": before[0], "files after": after[0], "lake snapshots expired": len(expired)})
     return done
+
+
+def _require_whole_files(corpus: "Corpus") -> None:
+    """Raise OneThinkerError if a file to merge is damaged: merged, it would get a new SHA-256."""
+    sums = checksums.load(corpus.root)
+    for file in list_lake_files(corpus):
+        if file.size_bytes <= MERGE_BELOW_BYTES and (why := lake_file_damage(corpus.root, file, sums.get(file.path))):
+            raise OneThinkerError(
+                f"{file.path} (table {file.table}, {file.rows:,} rows) is damaged: {why}; nothing was merged. "
+                "`onethinker check` names all damage; bring the file back from a copy"
+            )
 
 
 def _measure_files(corpus: "Corpus") -> tuple[int, int]:

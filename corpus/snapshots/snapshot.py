@@ -73,14 +73,14 @@ class Snapshot:
         file behind it is under `cache/` in the corpus; it may be deleted at any time, and this method writes it again,
         which takes some seconds for 100k rows.
         """
-        if not self._cache.exists():
-            write_dataset(self.batches(COLUMNS), str(self.media_root), self._cache)
-        return open_dataset(self._cache, decode=decode)
+        if not self.cache_file.exists():
+            write_dataset(self.batches(COLUMNS), str(self.media_root), self.cache_file)
+        return open_dataset(self.cache_file, decode=decode)
 
     def write_cache(self) -> None:
         """Write the file that `dataset()` reads, so that its first row comes at once; a full disk is no error here."""
         with suppress(OSError):
-            write_dataset(self.batches(COLUMNS), str(self.media_root), self._cache)
+            write_dataset(self.batches(COLUMNS), str(self.media_root), self.cache_file)
 
     def stream(
         self, shard: tuple[int, int] = (0, 1), *, epoch: int = 0, seed: int | None = None
@@ -93,7 +93,8 @@ class Snapshot:
         return stream(files, self.rows, str(self.media_root), shard, epoch=epoch, seed=seed)
 
     @property
-    def _cache(self) -> Path:
+    def cache_file(self) -> Path:
+        """The Arrow file behind `dataset()`."""
         key = digest(self.fingerprint, str(self.media_root), LAYOUT)
         return self.folder.parent.parent / "cache" / f"{self.ref}-{key}.arrow"
 

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import pyarrow as pa
 from cyclopts import Parameter
@@ -11,6 +11,9 @@ from cyclopts import Parameter
 from corpus import Corpus
 from onethinker.options import DEFAULT_CORPUS, CorpusUrl, Format, Where
 from onethinker.output import show
+
+if TYPE_CHECKING:
+    from corpus.integrity import Integrity
 
 
 def check(
@@ -22,7 +25,7 @@ def check(
     format: Format = "table",
     corpus: CorpusUrl = DEFAULT_CORPUS,
 ) -> int:
-    """Score every gold answer against itself and open every media file; exit 1 if any fails.
+    """Score every gold answer against itself, open every media file, compare every stored byte; exit 1 if any fails.
 
     Checks the corpus, or annotation files without a corpus. Prints one row for each kind of failure, with an example.
 
@@ -46,12 +49,28 @@ def check(
     else:
         with Corpus.open(corpus) as opened:
             report = check_corpus(opened, where=where, profiles=profile, score=_score)
-    failures = sum(report.failures.values())
+    failures = sum(report.failures.values()) + len(report.damages)
+    if report.stored:
+        _print_stored(report.stored)
     checked = f"{report.samples:,} samples and {report.media:,} media files checked"
     print(f"{checked}: {f'{failures:,} failures' if failures else 'no failures'}", file=sys.stderr)
     if failures or format != "table":
         show(report.table(), format)
     return 1 if failures else 0
+
+
+def _print_stored(stored: "Integrity") -> None:
+    lines = [f"{stored.files:,} stored files ({stored.size_bytes:,} bytes) compared with their SHA-256"]
+    if stored.newly_recorded:
+        lines.append(
+            f"{stored.newly_recorded:,} data files had no SHA-256 on record (they are older than the records): "
+            "recorded now, and compared from now on"
+        )
+    for ref, reasons in stored.snapshots.items():
+        lines.append(f"snapshot {ref}: {'whole' if not reasons else 'damaged: ' + ', '.join(reasons)}")
+    if not stored.is_lake_whole:
+        lines.append("the lake is damaged: bring the files back from a copy; gold answers were not checked")
+    print(*lines, sep="\n", file=sys.stderr)
 
 
 def _score(tables: Iterable[pa.Table], profile: str) -> Iterator[pa.Table]:
