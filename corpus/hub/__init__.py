@@ -10,7 +10,8 @@ provenance/{prompts,runs,drops,verdicts}.parquet the runs, prompts, verdicts and
 """
 
 from corpus.hub.media_policy import Policy
+from corpus.hub.publication import find_publication
 from corpus.hub.publish import PublishResult, publish
 from corpus.hub.pull import pull
 
-__all__ = ["Policy", "PublishResult", "publish", "pull"]
+__all__ = ["Policy", "PublishResult", "find_publication", "publish", "pull"]

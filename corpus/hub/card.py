@@ -1,5 +1,7 @@
 """The dataset card, written from the published files alone: `card.md.jinja` filled by SQL."""
 
+import html
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,9 @@ MODES = {
     "release": "the trace came with its source's files; its prompt is not known here.",
 }
 SIZES = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
+
+# Control characters, and those that turn the direction of text.
+_UNSHOWN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 QUERIES = {
     "composition": """
@@ -149,11 +154,40 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # Markdown; cells are escaped by the filter `cell`
+        autoescape=False,  # Markdown: text of the data goes through `cell`, `code` or `fenced`
     )
     environment.filters["number"] = lambda value: "–" if value is None else f"{value:,.0f}"
     environment.filters["short"] = lambda value: "–" if value is None else f"{value:.3f}"
     environment.filters["usd"] = lambda value: "–" if value is None else f"${float(value):,.4f}"
     environment.filters["share"] = lambda value, of: f"{100 * value / of:.0f}%" if of else "–"
-    environment.filters["cell"] = lambda value: str(value).replace("|", "\\|").replace("\n", " ")
+    environment.filters |= {"cell": escape_text, "code": quote_code, "fenced": fence}
     return environment
+
+
+def escape_text(value: Any) -> str:
+    """Text of the data as one line of Markdown that shows it and nothing else: no HTML, link, image or table cell."""
+    plain = html.escape(_one_line(value), quote=False)
+    return re.sub(r"[\\`*\[\]|~]", lambda found: f"&#{ord(found[0])};", plain)
+
+
+def quote_code(value: Any) -> str:
+    """Text of the data as inline code, in more backticks than it holds in a row."""
+    line = _one_line(value)
+    ticks = "`" * (1 + _longest_run(line))
+    space = " " if "`" in line else ""
+    return f"{ticks}{space}{line.replace('|', chr(92) + '|')}{space}{ticks}"
+
+
+def fence(value: Any, language: str) -> str:
+    """Text of the data as a code block, whose fence is longer than any run of backticks in it."""
+    text = _UNSHOWN.sub("", str(value))
+    ticks = "`" * max(3, 1 + _longest_run(text))
+    return f"{ticks}{language}\n{text}\n{ticks}"
+
+
+def _one_line(value: Any) -> str:
+    return " ".join(_UNSHOWN.sub("", str(value)).split()) or "–"
+
+
+def _longest_run(text: str) -> int:
+    return max((len(run) for run in re.findall("`+", text)), default=0)

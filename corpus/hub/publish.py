@@ -18,7 +18,9 @@ from corpus.hub import provenance
 from corpus.hub.card import render_card
 from corpus.hub.croissant import describe_croissant
 from corpus.hub.layout import LAYOUT, write_rows
+from corpus.hub.manifest import SNAPSHOT, parse_manifest, read_manifest
 from corpus.hub.media_policy import Policy
+from corpus.hub.publication import Publication
 from corpus.hub.remote import Remote
 from corpus.hub.scan import check_no_leaks
 from corpus.ids import digest
@@ -27,8 +29,6 @@ from corpus.media import sha256_of
 if TYPE_CHECKING:
     from corpus.snapshots import Snapshot
     from corpus.store import Corpus
-
-SNAPSHOT = "snapshot.json"
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ def publish(
 ) -> PublishResult:
     """Publish the snapshot `ref` as the Hub dataset `repo` (`user/name`), tagged `v` and its version.
 
-    With `dry_run`, a new or empty folder, only that folder is written. Text that holds one of `allow` does not count
-    as a secret. Raises OneThinkerError if the scan finds a secret, the Hub refuses, the connection breaks (the same
-    command resumes), or the tag exists with other rows.
+    With `dry_run`, a new or empty folder, only that folder is written. What lies within one of the texts `allow` does
+    not count as a secret. Raises OneThinkerError if the scan finds a secret, the Hub refuses, the connection breaks
+    (the same command resumes), or the tag exists with other rows.
     """
     _check_target(repo, dry_run)
     policy = policy or Policy()
@@ -70,11 +70,12 @@ def publish(
             build(corpus, snapshot, repo, draft, policy, allow)
         return _summarize(snapshot, repo, dry_run, folder=dry_run)
     remote = Remote(repo, f"v{snapshot.version}")
-    if there := remote.read_json(SNAPSHOT):
-        if there["fingerprint"] != snapshot.fingerprint:
+    if (content := remote.read(SNAPSHOT)) is not None:
+        there = parse_manifest(content)
+        if there.fingerprint != snapshot.fingerprint:
             raise OneThinkerError(
-                f"{repo} has {remote.tag} already, with other rows ({there['name']}@{there['version']}, fingerprint "
-                f"{there['fingerprint'][:12]}…): a published version never changes; publish to another repository"
+                f"{repo} has {remote.tag} already, with other rows ({there.ref}, fingerprint "
+                f"{there.fingerprint[:12]}…): a published version never changes; publish to another repository"
             )
         return PublishResult(snapshot.ref, repo, remote.tag, 0, 0, commit=remote.get_commit(), changed=False)
     with corpus.run("publish", config) as run:
@@ -97,11 +98,15 @@ def publish(
 def build(
     corpus: "Corpus", snapshot: "Snapshot", repo: str, folder: Path, policy: Policy, allow: Sequence[str] = ()
 ) -> None:
-    """Write the whole repository into `folder`, or nothing. Raises OneThinkerError if the scan finds a secret."""
+    """Write the whole repository into `folder`, or nothing.
+
+    Raises OneThinkerError if the scan finds a secret, or `pull` would refuse a row.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     try:
         _build(corpus, snapshot, repo, folder, policy)
         check_no_leaks(folder, allow)
+        Publication(str(folder), folder, read_manifest(folder)).check()  # what a pull would refuse is not published
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

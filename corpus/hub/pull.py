@@ -1,7 +1,10 @@
-"""Pull a published snapshot into a corpus, with its ids, traces, verdicts, media and fingerprint."""
+"""Pull a published snapshot into a corpus, with its ids, traces, verdicts, media and fingerprint.
 
-import json
-import re
+Everything is checked before anything is written: a refused pull leaves no row and no file. The rows then arrive in one
+commit, together with the snapshot that they make up.
+"""
+
+import hashlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,99 +12,95 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpus.errors import OneThinkerError, UsageError
-from corpus.hub import provenance
-from corpus.hub.layout import LAYOUT, features, to_frozen_rows
+from corpus.errors import MediaError, OneThinkerError
+from corpus.hub.layout import features, to_frozen_rows
+from corpus.hub.manifest import as_metadata
 from corpus.hub.media_policy import EMBEDDED, WITHHELD
-from corpus.hub.publish import SNAPSHOT
-from corpus.hub.remote import Remote
-from corpus.media import MediaError, MediaStore, sha256_of
+from corpus.hub.parquet_file import MEDIA_ROWS
+from corpus.hub.publication import CheckedPublication, Publication, find_publication
+from corpus.media import MediaStore
 from corpus.progress import progress
 from corpus.scratch import scratch_folder
 from corpus.snapshots import row_format
 
 if TYPE_CHECKING:
+    from corpus.lake import Transaction
     from corpus.runs import Run
     from corpus.snapshots import Snapshot
     from corpus.store import Corpus
 
 _ROWS_AT_ONCE = 50_000  # into the tables: each time is a data file
-_ROWS_WITH_MEDIA = 64
 
 
-def pull(corpus: "Corpus", source: str) -> "Snapshot":
+def pull(corpus: "Corpus", source: "str | Publication | CheckedPublication") -> "Snapshot":
     """Bring a publication into `corpus`: `user/repo@V` from the Hub, or the folder of a dry run.
 
-    Pulling twice adds nothing. Withheld media stay away; their samples name them all the same. Raises OneThinkerError
-    if the publication does not exist, is not onethinker's, a file has changed, or the rows' fingerprint differs.
+    Pulling twice adds nothing. Withheld media stay away; their samples name them all the same. A trace that the corpus
+    holds keeps its own verdicts. Raises OneThinkerError, naming file, row and column, for a publication that does not
+    exist, is not onethinker's, has changed, or holds a value, name or id that it may not; nothing is written then.
     """
-    folder = Path(source).expanduser()
-    if not (folder.is_dir() and (folder / SNAPSHOT).is_file()):
-        folder = _download(source)
-    metadata = _read_metadata(folder)
-    ref = f"{metadata['name']}@{metadata['version']}"
-    known = {snapshot.ref: snapshot for snapshot in corpus.snapshots.list()}.get(ref)
-    if known and known.fingerprint == metadata["fingerprint"]:
+    found = find_publication(source) if isinstance(source, str) else source
+    manifest = found.manifest
+    known = {snapshot.ref: snapshot for snapshot in corpus.snapshots.list()}.get(manifest.ref)
+    if known and known.fingerprint == manifest.fingerprint:
         return known
-    _check_files(folder, metadata)
-    with corpus.run("pull", {"source": source, "snapshot": ref, "fingerprint": metadata["fingerprint"]}) as run:
-        _add_media(folder, MediaStore(str(corpus.root / "media")), metadata["rows"], run)
-        _add_rows(folder, run)
-        snapshot = corpus.snapshots.install(
-            _read_rows(folder),
-            metadata=metadata,
-            recipe=(folder / "recipe.yaml").read_text(encoding="utf-8"),
-            run=run,
-            drops=provenance.read("drops", folder),
-        )
-        run.counts["rows"] = snapshot.rows
-    return snapshot
+    checked = found.check() if isinstance(found, Publication) else found
+    corpus.snapshots.check_free(manifest.name, manifest.version)
+    _check_fingerprint(checked)
+    own_traces = _find_own_traces(corpus, checked)
+    config = {"source": checked.source, "snapshot": manifest.ref, "fingerprint": manifest.fingerprint}
+    with corpus.run("pull", config) as run:
+        _add_media(checked, MediaStore(str(corpus.root / "media")), run)
+        with run.transaction(f"pull {manifest.ref}") as tx:
+            _add_rows(tx, checked, own_traces, run)
+            corpus.snapshots.install(
+                _read_rows(checked),
+                metadata=as_metadata(manifest),
+                recipe=checked.recipe,
+                tx=tx,
+                drops=checked.provenance.drops,
+            )
+        run.counts["rows"] = manifest.rows
+        if checked.provenance.runs_left_out:
+            run.counts["run events left out"] = checked.provenance.runs_left_out
+    return corpus.snapshots.cache(manifest.ref)
 
 
-def _download(source: str) -> Path:
-    repo, at, version = source.partition("@")
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
-        raise UsageError(f"'{source}' is neither a Hub dataset (user/repo@V) nor the folder of a publication")
-    if not at or not re.fullmatch(r"v?\d+", version):
-        raise UsageError(f"'{source}' names no version: use {repo}@1")
-    return Remote(repo, f"v{version.lstrip('v')}").download()
-
-
-def _read_metadata(folder: Path) -> dict[str, Any]:
-    try:
-        metadata: dict[str, Any] = json.loads((folder / SNAPSHOT).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise OneThinkerError(f"no readable {SNAPSHOT}: not a publication of onethinker ({error})") from error
-    if metadata.get("layout", 0) > LAYOUT:
+def _check_fingerprint(checked: CheckedPublication) -> None:
+    now = row_format.fingerprint(_read_rows(checked))
+    if now != checked.manifest.fingerprint:
         raise OneThinkerError(
-            f"it was published in layout {metadata['layout']}, this version reads up to {LAYOUT}; upgrade onethinker"
+            f"snapshot.json: fingerprint: the rows have {now[:12]}…, it says {checked.manifest.fingerprint[:12]}…: "
+            "they are not the rows that were frozen"
         )
-    return metadata
 
 
-def _check_files(folder: Path, metadata: dict[str, Any]) -> None:
-    for name, file in metadata["files"].items():
-        path = folder / name
-        if not path.is_file():
-            raise OneThinkerError(f"{name} is missing from the publication")
-        if name.endswith(".parquet") and sha256_of(path) != file["sha256"]:
-            raise OneThinkerError(f"{name} has changed since it was published (its SHA-256 differs)")
+def _find_own_traces(corpus: "Corpus", checked: CheckedPublication) -> set[str]:
+    """The publication's traces that the corpus holds. Raises OneThinkerError if one has another response there."""
+    ids = pa.table({"trace_id": pa.array(list(checked.rows.traces), pa.string())})
+    own: set[str] = set()
+    for batch in corpus.rows_by_id("traces", ids, "trace_id, response"):
+        for trace_id, response in zip(batch["trace_id"].to_pylist(), batch["response"].to_pylist(), strict=True):
+            if hashlib.sha256((response or "").encode()).digest() != checked.rows.traces[trace_id]:
+                raise OneThinkerError(
+                    f"trace {trace_id}: this corpus holds another response under that id (the same request was made "
+                    "here, too); pull into a corpus of its own"
+                )
+            own.add(trace_id)
+    return own
 
 
-def _list_shards(folder: Path) -> list[Path]:
-    return sorted((folder / "data").glob("*/*/*.parquet"))
-
-
-def _add_media(folder: Path, store: MediaStore, rows: int, run: "Run") -> None:
-    """Put every medium of the publication into the store, checked against the SHA-256 that its row names."""
-    with progress("media", rows) as bar, tempfile.TemporaryDirectory(dir=scratch_folder()) as scratch:
-        for shard in _list_shards(folder):
+def _add_media(checked: CheckedPublication, store: MediaStore, run: "Run") -> None:
+    """Put every medium of the publication into the store; its bytes were checked, and are again as they are copied."""
+    with progress("media", checked.manifest.rows) as bar, tempfile.TemporaryDirectory(dir=scratch_folder()) as scratch:
+        for shard in checked.manifest.shards:
             columns = ["images", "videos", "media", "media_at"]
-            for batch in pq.ParquetFile(shard).iter_batches(_ROWS_WITH_MEDIA, columns=columns):
+            for batch in pq.ParquetFile(checked.folder / shard).iter_batches(MEDIA_ROWS, columns=columns):
                 for row in batch.to_pylist():
-                    for medium, path in _find_media(row, folder, Path(scratch)):
+                    for medium, path in _find_media(row, checked.folder, Path(scratch)):
                         if path is None:
                             run.counts["media withheld"] += 1
                         elif medium["sha256"] not in store:
@@ -120,34 +119,41 @@ def _find_media(row: dict[str, Any], folder: Path, scratch: Path) -> Iterator[tu
             path.write_bytes(next(embedded[medium["kind"]])["bytes"])
             yield medium, path
         else:
-            path = (folder / where).resolve() if where.startswith("media/") and ".." not in where else folder
-            yield medium, path
+            yield medium, folder / where
 
 
-def _keep(store: MediaStore, path: Path, sha256: str, shard: Path) -> None:
+def _keep(store: MediaStore, path: Path, sha256: str, shard: str) -> None:
     try:
         store.keep(path, sha256)
-    except (MediaError, OSError) as error:
-        raise OneThinkerError(f"a medium of {shard.name} does not match its row: {error}") from error
+    except MediaError as error:
+        raise OneThinkerError(f"a medium of {shard} does not match its row: {error}") from error
 
 
-def _read_rows(folder: Path, rows: int = row_format.ROWS_PER_GROUP) -> Iterator[pa.RecordBatch]:
+def _read_rows(checked: CheckedPublication, rows: int = row_format.ROWS_PER_GROUP) -> Iterator[pa.RecordBatch]:
     """The published rows as frozen rows, in their frozen order."""
     columns = [name for name in features() if name not in ("images", "videos", "media_at")]
     named = ", ".join(f'"{name}"' for name in columns)
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
-        files = [str(path) for path in _list_shards(folder)]
+        files = [str(checked.folder / name) for name in checked.manifest.shards]
         found = connection.execute(f"select {named} from read_parquet(?) order by position", [files])
         for batch in found.to_arrow_reader(rows):
             yield to_frozen_rows(pa.Table.from_batches([batch]))
 
 
-def _add_rows(folder: Path, run: "Run") -> None:
-    with run.transaction("pull") as tx:
-        for batch in _read_rows(folder, _ROWS_AT_ONCE):
-            for table in ("samples", "traces", "verdicts"):
-                run.counts[table] += tx.append(table, row_format.extract_table(table, batch))
-        run.counts["verdicts"] += tx.append("verdicts", provenance.read("verdicts", folder))
-        run.counts["prompts"] += tx.append("prompts", provenance.read("prompts", folder))
-        tx.append("run_events", provenance.read("runs", folder))
+def _add_rows(tx: "Transaction", checked: CheckedPublication, own_traces: set[str], run: "Run") -> None:
+    own = pa.array(sorted(own_traces), pa.string())
+    for batch in _read_rows(checked, _ROWS_AT_ONCE):
+        for table in ("samples", "traces"):
+            run.counts[table] += tx.append(table, row_format.extract_table(table, batch))
+        run.counts["verdicts"] += tx.append("verdicts", _without(row_format.extract_table("verdicts", batch), own))
+    run.counts["verdicts"] += tx.append("verdicts", _without(checked.provenance.verdicts, own))
+    run.counts["prompts"] += tx.append("prompts", checked.provenance.prompts)
+    known = "select distinct run_id from lake.run_events where run_id in (select unnest(?))"
+    named = [sorted(set(checked.provenance.runs["run_id"].to_pylist()))]
+    here = pa.array([run_id for (run_id,) in tx.sql(known, named).fetchall()], pa.string())
+    tx.append("run_events", _without(checked.provenance.runs, here, "run_id"))
+
+
+def _without(rows: pa.Table, ids: pa.StringArray, column: str = "trace_id") -> pa.Table:
+    return rows.filter(pc.invert(pc.is_in(rows[column], value_set=ids)))

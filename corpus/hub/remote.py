@@ -3,8 +3,7 @@
 huggingface_hub finds the Hub and the token itself (HF_ENDPOINT, HF_TOKEN, `hf auth login`).
 """
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.hf_api import RepoFile
 
 from corpus.errors import OneThinkerError, near
 
@@ -32,8 +32,8 @@ class Remote:
         self.repo, self.tag = repo, tag
         self._api = HfApi()
 
-    def read_json(self, name: str) -> dict[str, Any] | None:
-        """The JSON file `name` at the tag; None if the repository, the tag or the file does not exist."""
+    def read(self, name: str) -> bytes | None:
+        """The file `name` at the tag; None if the repository, the tag or the file does not exist."""
         with _translate_errors(self.repo):
             try:
                 path = self._api.hf_hub_download(self.repo, name, repo_type="dataset", revision=self.tag)
@@ -41,8 +41,13 @@ class Remote:
                 raise
             except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError):
                 return None
-        found: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-        return found
+        return Path(path).read_bytes()
+
+    def list_sizes(self) -> dict[str, int]:
+        """The bytes of every file at the tag. Raises OneThinkerError if the repository or the tag does not exist."""
+        with _translate_errors(self.repo), self._naming_tags():
+            tree = self._api.list_repo_tree(self.repo, recursive=True, repo_type="dataset", revision=self.tag)
+            return {entry.path: entry.size for entry in tree if isinstance(entry, RepoFile)}
 
     def get_commit(self) -> str | None:
         """The commit that the tag names."""
@@ -66,16 +71,22 @@ class Remote:
             self._api.create_tag(self.repo, tag=self.tag, revision=commit.oid, repo_type="dataset", exist_ok=True)
         return commit.oid
 
-    def download(self, target: Path | None = None) -> Path:
-        """Download the whole revision; files that the cache or `target` holds are not downloaded again."""
-        with _translate_errors(self.repo):
-            try:
-                return Path(
-                    self._api.snapshot_download(self.repo, repo_type="dataset", revision=self.tag, local_dir=target)
+    def download(self, patterns: Sequence[str]) -> Path:
+        """Download the files that match; files that the cache holds are not downloaded again."""
+        with _translate_errors(self.repo), self._naming_tags():
+            return Path(
+                self._api.snapshot_download(
+                    self.repo, repo_type="dataset", revision=self.tag, allow_patterns=list(patterns)
                 )
-            except RevisionNotFoundError as error:
-                tags = [tag.name for tag in self._api.list_repo_refs(self.repo, repo_type="dataset").tags]
-                raise OneThinkerError(f"{self.repo} has no version '{self.tag}'{near(self.tag, tags)}") from error
+            )
+
+    @contextmanager
+    def _naming_tags(self) -> Iterator[None]:
+        try:
+            yield
+        except RevisionNotFoundError as error:
+            tags = [tag.name for tag in self._api.list_repo_refs(self.repo, repo_type="dataset").tags]
+            raise OneThinkerError(f"{self.repo} has no version '{self.tag}'{near(self.tag, tags)}") from error
 
 
 @contextmanager

@@ -3,8 +3,6 @@
 A leak names the file, the column and what it looks like, never the secret itself.
 """
 
-import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,25 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpus.errors import OneThinkerError
+from corpus.hub.secret_rules import Rules
 
-# In RE2 syntax, which Arrow's kernels and Python's `re` both read.
-SECRETS = {
-    "an API key": r"\b(sk|pk|rk)-[A-Za-z0-9_-]{16,}",
-    "an HF token": r"\bhf_[A-Za-z0-9]{16,}",
-    "a GitHub token": r"\b(gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,})",
-    "an AWS key": r"\b(AKIA|ASIA)[A-Z0-9]{16}\b",
-    "a Google key": r"\bAIza[A-Za-z0-9_-]{30,}",
-    "a Slack token": r"\bxox[abprs]-[A-Za-z0-9-]{10,}",
-    "a bearer token": r"(?i)\bbearer [A-Za-z0-9._~+/-]{16,}",
-    "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
-}
-_ROOTS = "home|Users|root|mnt|tmp|var|opt|data|scratch|workspace|nfs|gpfs|lustre|srv|private|Volumes|work|fsx|efs"
-PATHS = {
-    "an absolute path": r"""(^|[\s"'=(\[:,;`])(/("""
-    + _ROOTS
-    + r""")/[\w.~@+-]+|file://|[A-Za-z]:\\{1,2}(Users|home|data)\\)""",
-}
-_KEY_NAMES = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$")
 _SHOWN = 10
 
 
@@ -57,48 +38,66 @@ def check_no_leaks(folder: Path, allow: Sequence[str] = ()) -> None:
             "not published; this looks like a secret or a private path:\n"
             + "\n".join(map(str, found[:_SHOWN]))
             + more
-            + "\nfix the rows, or select without them; --allow TEXT lets harmless text through"
+            + "\nfix the rows, or select without them; --allow TEXT lets through what lies within that text"
         )
 
 
 def scan(folder: Path, allow: Sequence[str] = ()) -> Iterator[Leak]:
     """Every column of every Parquet file and every line of every text file that shows a secret or an absolute path.
 
-    Values of environment variables whose names end in KEY, TOKEN, SECRET or PASSWORD count as secrets too. Text that
-    holds one of `allow` passes. Bytes of media are not read.
+    The rules are those of `corpus.hub.secret_rules`. A match passes if it lies within one of the texts `allow`; others
+    in the same cell do not. Bytes of media are not read.
     """
-    patterns = {**SECRETS, **PATHS}
-    for name, value in sorted(os.environ.items()):
-        if _KEY_NAMES.search(name) and len(value) >= 12:
-            patterns[f"the value of ${name}"] = re.escape(value)
+    rules = Rules()
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
         if path.suffix == ".parquet":
-            yield from _scan_parquet(path, name, patterns, allow)
+            yield from _scan_parquet(path, name, rules, allow)
         elif path.suffix in (".md", ".json", ".yaml"):
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-                yield from (Leak(name, f"line {number}", what) for what in _match(line, patterns, allow))
+                yield from (Leak(name, f"line {number}", what) for what in _match(line, rules, allow))
 
 
-def _match(text: str, patterns: dict[str, str], allow: Sequence[str]) -> list[str]:
-    if any(harmless in text for harmless in allow):
-        return []
-    return [what for what, pattern in patterns.items() if re.search(pattern, text)]
+def _match(text: str, rules: Rules, allow: Sequence[str]) -> list[str]:
+    """What the text shows that `allow` does not let through, each kind once."""
+    harmless = [span for allowed in allow if allowed.strip() for span in _occurrences(allowed, text)]
+    found = {
+        what: None
+        for what, start, end in rules.find(text)
+        if not any(first <= start and end <= last for first, last in harmless)
+    }
+    return list(found)
 
 
-def _scan_parquet(path: Path, name: str, patterns: dict[str, str], allow: Sequence[str]) -> Iterator[Leak]:
+def _occurrences(part: str, text: str) -> Iterator[tuple[int, int]]:
+    start = text.find(part)
+    while start >= 0:
+        yield start, start + len(part)
+        start = text.find(part, start + 1)
+
+
+def _scan_parquet(path: Path, name: str, rules: Rules, allow: Sequence[str]) -> Iterator[Leak]:
     file = pq.ParquetFile(path)
     columns = [field.name for field in file.schema_arrow if field.name not in ("images", "videos")]
-    any_of = "|".join(f"({pattern})" for pattern in patterns.values())
     start = 0
     for batch in file.iter_batches(4_096, columns=columns):
         for column in columns:
             for values, row_of in _text_leaves(batch[column]):
-                for i in pc.indices_nonzero(pc.match_substring_regex(values, any_of)).to_pylist():
+                for i in _find_candidates(values, rules):
                     row = start + (row_of[i].as_py() if row_of is not None else i)
-                    for what in _match(values[i].as_py(), patterns, allow):
+                    for what in _match(values[i].as_py(), rules, allow):
                         yield Leak(name, f"column {column}, row {row + 1}", what)
         start += len(batch)
+
+
+def _find_candidates(values: pa.Array, rules: Rules) -> list[int]:
+    """The places of the values that a rule may match; equal values are looked at once, so that most cost nothing."""
+    encoded = values.dictionary_encode()
+    matched = pa.array([False] * len(encoded.dictionary), pa.bool_())
+    for pattern in rules.candidates:
+        matched = pc.or_(matched, pc.match_substring_regex(encoded.dictionary, pattern))
+    places: list[int] = pc.indices_nonzero(pc.fill_null(matched.take(encoded.indices), False)).to_pylist()
+    return places
 
 
 def _text_leaves(values: pa.Array, row_of: pa.Array | None = None) -> Iterator[tuple[pa.Array, pa.Array | None]]:

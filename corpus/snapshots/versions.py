@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from corpus.code_version import code_version
 from corpus.errors import OneThinkerError, UsageError, near
-from corpus.lake import Lake
+from corpus.lake import Lake, Transaction
 from corpus.notebook import html_table
 from corpus.runs import Run, record_run
 from corpus.snapshots.commit import draft_folder, register
@@ -108,7 +108,14 @@ class Snapshots:
                 manifest |= {"name": name, "version": version, "parent": parent, "code_version": code_version()}
                 made.finish(manifest, recipe)
             register(tx, manifest, recipe, lake_snapshot, picks, drops)
-        return self._cache(f"{name}@{version}")
+        return self.cache(f"{name}@{version}")
+
+    def check_free(self, name: str, version: int) -> None:
+        """Raise OneThinkerError if the corpus has, or had, this version, UsageError if the name cannot be one."""
+        require_name(name)
+        query = "select 1 from lake.snapshots where name = ? and version = ?"
+        if self._lake.sql(query, [name, version]).fetchone():
+            raise OneThinkerError(f"this corpus has, or had, another {name}@{version}; pull into a corpus of its own")
 
     def install(
         self,
@@ -116,17 +123,19 @@ class Snapshots:
         *,
         metadata: dict[str, Any],
         recipe: str,
-        run: Run,
+        tx: Transaction,
         drops: pa.Table,
-    ) -> Snapshot:
-        """Write rows frozen elsewhere, a pulled dataset, as the version that `metadata` names.
+    ) -> None:
+        """Write rows frozen elsewhere, a pulled dataset, as the version that `metadata` names, within `tx`.
 
         `metadata` holds name, version, profile, parent, fingerprint, code_version, run_id and created_at (ISO 8601).
-        The corpus must hold the rows' samples, traces and verdicts. Raises OneThinkerError if the rows' fingerprint
-        differs from the one in `metadata`, or the corpus has another version of that name and number.
+        The same transaction adds the rows' samples, traces and verdicts, and its lake snapshot is the version's. Raises
+        OneThinkerError if the rows' fingerprint differs from the one in `metadata`, or the corpus has another version
+        of that name and number.
         """
-        ref = f"{metadata['name']}@{metadata['version']}"
-        with run.transaction(f"install {ref}") as tx, draft_folder(self._root, ref) as made:
+        require_name(metadata["name"])
+        ref = f"{metadata['name']}@{metadata['version']:d}"
+        with draft_folder(self._root, ref) as made:
             manifest = write_files(batches, metadata["profile"], made.folder)
             if manifest["fingerprint"] != metadata["fingerprint"]:
                 raise OneThinkerError(
@@ -136,16 +145,16 @@ class Snapshots:
             query = "select fingerprint from lake.snapshots where name = ? and version = ?"
             if tx.sql(query, [metadata["name"], metadata["version"]]).fetchone():
                 raise OneThinkerError(f"this corpus has, or had, another {ref}; pull into a corpus of its own")
-            lake_snapshot = tx.sql("select id from lake.current_snapshot()").fetchall()[0][0]
+            # The one that this commit makes: the writer holds the lock, so nothing comes between.
+            lake_snapshot = 1 + tx.sql("select id from lake.current_snapshot()").fetchall()[0][0]
             manifest |= {key: metadata[key] for key in ("name", "version", "parent", "code_version")}
             made.finish(manifest, recipe)
-            picks = pa.concat_tables(
-                pa.table(pq.read_table(self._root / ref / file["path"], columns=["sample_id", "trace_id"]))
-                for file in manifest["files"]
-            )
-            provenance = {"run_id": metadata["run_id"], "created_at": datetime.fromisoformat(metadata["created_at"])}
-            register(tx, manifest, recipe, lake_snapshot, picks, drops, **provenance)
-        return self._cache(ref)
+        picks = pa.concat_tables(
+            pa.table(pq.read_table(self._root / ref / file["path"], columns=["sample_id", "trace_id"]))
+            for file in manifest["files"]
+        )
+        provenance = {"run_id": metadata["run_id"], "created_at": datetime.fromisoformat(metadata["created_at"])}
+        register(tx, manifest, recipe, lake_snapshot, picks, drops, **provenance)
 
     def delete(self, ref: str) -> Snapshot:
         """Delete a version and its frozen files; its number is not used again. Returns the deleted version.
@@ -171,7 +180,8 @@ class Snapshots:
         ).fetchall()
         return children + [f"run {run_id} ({kind}) used it" for run_id, kind in runs]
 
-    def _cache(self, ref: str) -> Snapshot:
+    def cache(self, ref: str) -> Snapshot:
+        """The version, with the file written that its `dataset` reads."""
         snapshot = self.get(ref)
         snapshot.write_cache()
         return snapshot

@@ -45,7 +45,7 @@ def publish(
     withhold
         Publish only the SHA-256 of media under this licence (`unknown`: none stated); repeatable.
     allow
-        Harmless text that looks like a secret or an absolute path; repeatable.
+        A harmless text; what looks like a secret or an absolute path and lies within it passes; repeatable.
     """
     from corpus.hub import Policy
     from corpus.hub import publish as run

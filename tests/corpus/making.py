@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from corpus import Corpus
-from corpus.ids import digest
+from corpus.ids import sample_id_of, trace_id_of
 from corpus.snapshots import Snapshot
 
 
@@ -35,8 +35,7 @@ def sample(corpus: Corpus, root: Path, i: int) -> dict[str, Any]:
     else:
         Image.new("RGB", (40 + i, 30), (i, 2 * i, 3 * i)).save(path)
     medium = corpus.media.add(path)
-    return {
-        "sample_id": digest("sample", i),
+    row: dict[str, Any] = {
         "task": "temporal grounding" if video else "spatial grounding",
         "problem_type": "temporal grounding" if video else "spatial grounding",
         "data_type": "video" if video else "image",
@@ -49,12 +48,12 @@ def sample(corpus: Corpus, root: Path, i: int) -> dict[str, Any]:
         "split": "train",
         "origin": {"file": "made.json", "row": i + 1, "key": str(i)},
     }
+    return {"sample_id": sample_id_of({"truth": None, **row}), **row}
 
 
 def trace(of: dict[str, Any], i: int, teacher: str = "p:m") -> dict[str, Any]:
     """A well-formed right response to a sample."""
-    return {
-        "trace_id": digest("trace", of["sample_id"], teacher),
+    row = {
         "sample_id": of["sample_id"],
         "teacher": teacher,
         "mode": "blind",
@@ -63,6 +62,7 @@ def trace(of: dict[str, Any], i: int, teacher: str = "p:m") -> dict[str, Any]:
         "answer": of["answer"],
         "cost_usd": None,
     }
+    return {"trace_id": trace_id_of({"prompt_id": None, "params": None, **row}), **row}
 
 
 def verdict(of: dict[str, Any], i: int, profile: str = "strict") -> dict[str, Any]:

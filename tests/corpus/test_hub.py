@@ -18,6 +18,7 @@ from datasets import Video
 from corpus import Corpus, OneThinkerError, UsageError
 from corpus.hub import Policy, publish, pull
 from corpus.hub.scan import scan
+from corpus.ids import digest, trace_id_of
 from corpus.snapshots import Snapshot
 from tests.corpus.making import frozen, small_corpus, trace, verdict
 from tests.hub_double import TOKEN, HubDouble
@@ -36,9 +37,11 @@ def rich_corpus(root: Path) -> tuple[Corpus, Snapshot]:
     first = corpus.sql("select sample_id, answer from samples order by 1 limit 1").to_arrow_table().to_pylist()[0]
     config = {"out": "/home/somebody/out", "api_key": "sk-should-not-be-here-000000"}
     with corpus.run("annotate", config) as run, run.transaction("more") as tx:
-        more = {**trace(first, 9, teacher="p:other"), "prompt_id": "p1"}
+        more = {**trace(first, 9, teacher="p:other"), "prompt_id": digest("Go | on")}
+        prompt = {"prompt_id": more["prompt_id"], "text": "Go | on"}
+        more["trace_id"] = trace_id_of({"params": None, **more})
         tx.append("traces", [more])
-        tx.append("prompts", [{"prompt_id": "p1", "problem_type": "tracking", "mode": "blind", "text": "Go | on"}])
+        tx.append("prompts", [{**prompt, "problem_type": "tracking", "mode": "blind"}])
         tx.append("verdicts", [verdict(more, 9), {**verdict(more, 9, profile="paper"), "reward": 0.5}])
     drops = corpus.sql("select sample_id, trace_id, 'low_reward' as reason from traces where teacher = 'p:other'")
     keep = corpus.sql("select sample_id, trace_id from traces order by trace_id").to_arrow_table()
