@@ -61,6 +61,12 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Corpus]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def untouched(corpus: Corpus) -> dict[str, Any]:
+    """The victim before any case."""
+    return state(corpus)
+
+
 def state(corpus: Corpus) -> dict[str, Any]:
     """Every row and every file of a corpus and of the folder around it, without the catalog's own bookkeeping."""
     tables = ("samples", "traces", "verdicts", "prompts", "run_events", "snapshots", "snapshot_rows", "snapshot_drops")
@@ -368,16 +374,20 @@ HOSTILE: list[tuple[str, Callable[[Path], Any], str]] = [
 
 @pytest.mark.parametrize(("attack", "said"), [case[1:] for case in HOSTILE], ids=[case[0] for case in HOSTILE])
 def test_a_hostile_repository_is_refused_by_name_and_leaves_nothing(
-    attack: Callable[[Path], Any], said: str, honest: Publication, corpus: Corpus, tmp_path: Path
+    attack: Callable[[Path], Any],
+    said: str,
+    honest: Publication,
+    corpus: Corpus,
+    untouched: dict[str, Any],
+    tmp_path: Path,
 ) -> None:
     folder = tmp_path / "repository"
     shutil.copytree(honest, folder)
     attack(folder)
-    before = state(corpus)
     with pytest.raises(OneThinkerError, match=said) as refused:
         pull(corpus, str(folder))
     assert len(str(refused.value)) < 1_500, "a message that nobody reads"
-    assert state(corpus) == before
+    assert state(corpus) == untouched
 
 
 def test_after_all_of_them_the_honest_one_arrives_whole(honest: Publication, corpus: Corpus) -> None:
