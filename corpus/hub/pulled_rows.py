@@ -23,6 +23,7 @@ from corpus.hub.parquet_file import GROUP_ROWS, MEDIA_ROWS, check_parquet, read_
 from corpus.ids import sample_id_of, trace_id_of
 from corpus.ingest.rules import DATA_TYPES
 from corpus.media import sha256_of
+from corpus.media.image import open_image
 from corpus.snapshots import row_format
 from corpus.tasks import tasks
 
@@ -213,15 +214,11 @@ def _wrong_media(row: Mapping[str, Any], folder: Path, manifest: Manifest) -> Wr
 
 def _wrong_image(opened: Any, medium: Mapping[str, Any]) -> str | None:
     """What is wrong with an image, by its header alone."""
-    from PIL import Image
-
     try:
-        with Image.open(opened) as image:
-            size, kind = image.size, image.format
+        with open_image(opened) as image:
+            size = image.size
     except Exception as error:  # Pillow's readers raise exceptions of many kinds on a bad file
         return f"Pillow cannot open this image ({type(error).__name__})"
-    if kind in ("EPS", "PDF", "WMF", "FPX", "MIC"):
-        return f"{kind} is a program or document, not an image"
     if size != (medium["width"], medium["height"]):
         return f"the image is {size[0]} × {size[1]}, its row says {medium['width']} × {medium['height']}"
     return None

@@ -347,7 +347,7 @@ HOSTILE: list[tuple[str, Callable[[Path], Any], str]] = [
     ("a medium's name is a path", cells(SHARD, media=lambda r: [{**r["media"][0], "sha256": "../x"}]), r"row 1, media"),
     ("a medium is 0 wide", cells(SHARD, media=lambda r: [{**r["media"][0], "width": 0}]), r"row 1, media.*width"),
     ("a medium is wider than it is", cells(SHARD, media=lambda r: [{**r["media"][0], "width": 999}]), r"says 999"),
-    ("a medium is a PostScript program", eps, r"row 1, media.*EPS"),
+    ("a medium is a PostScript program", eps, r"row 1, media\[0\]: Pillow cannot open"),
     # provenance
     (
         "a forged delete hides the victim's snapshot",
