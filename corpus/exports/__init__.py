@@ -1,10 +1,10 @@
 """Exports to other trainers' layouts: one file each, found by its name; `export(snapshot, out) -> counts` writes it."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from corpus import discovery
-from corpus.draft_folder import write_whole
 from corpus.errors import OneThinkerError, UsageError, near
 from corpus.snapshots import Snapshot
 
@@ -21,8 +21,18 @@ def export(snapshot: Snapshot, format: str, out: Path) -> dict[str, int]:
     """
     if format not in formats():
         raise UsageError(f"no export format '{format}'{near(format, formats())}")
+    mark = out.absolute().with_name(f".{out.absolute().name}.making")
+    if mark.exists():  # an export was killed: what lies there is ours, and half
+        shutil.rmtree(out, ignore_errors=True)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OneThinkerError(f"{out} is not an empty folder; name another, or empty it first")
     write: Callable[[Snapshot, Path], dict[str, int]] = discovery.modules(__name__)[format].export
-    with write_whole(out) as draft:
-        return write(snapshot, draft)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    try:  # in its place: some layouts hold absolute paths
+        return write(snapshot, out)
+    except BaseException:
+        shutil.rmtree(out, ignore_errors=True)
+        raise
+    finally:
+        mark.unlink(missing_ok=True)

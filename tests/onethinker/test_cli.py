@@ -70,7 +70,7 @@ def test_parquet_goes_to_standard_output_whole(corpus: Path, tmp_path: Path) -> 
         (["sql", "select 1", "--corpus", "nowhere"], 1, "onethinker init"),
         (["snapshots", "show", "demo@new"], 2, "follows the @"),
         (["sql", "select teachr from traces"], 1, "teacher"),
-        (["sql", "drop table lake.samples"], 2, "read-only"),
+        (["sql", "drop table lake.samples"], 2, "only SELECT reads"),
     ],
 )
 def test_errors_say_what_to_do(corpus: Path, arguments: list[str], code: int, words: str) -> None:
