@@ -1,6 +1,7 @@
 """What a run has to ask: the slice's samples, their prompts and parameters, less the traces that are there already."""
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,10 +20,11 @@ from annotators.modes import Mode, mode
 from annotators.settings import Settings
 from corpus import Corpus, OneThinkerError, UsageError
 from corpus.ids import canonical_json, digest
+from corpus.ingest.rules import odd_sample
 from corpus.scratch import scratch_folder
 from corpus.sql_gate import condition
 from corpus.task import Task, modality
-from corpus.tasks import task
+from corpus.tasks import task, tasks
 
 FPS, MAX_FRAMES = 2.0, 64  # of a video, where its task has no wish of its own
 _PLACEHOLDER = re.compile(r"<(image|video)>")
@@ -120,7 +122,14 @@ class JobPlan:
             kinds = self.corpus.sql(f"select distinct problem_type, data_type {self.where} order by all").fetchall()
         except OneThinkerError as error:
             raise UsageError(f"--where {self.settings.where!r}: {error}") from None
-        return {(kind, data): self._ask(task(kind), data) for kind, data in kinds}
+        odd = [f"{kind!r} of {data!r}" for kind, data in kinds if odd_sample(kind, data, tasks())]
+        if odd:
+            print(
+                f"skipped: samples of unknown types, {', '.join(odd)}; `onethinker check` names them", file=sys.stderr
+            )
+        return {
+            (kind, data): self._ask(task(kind), data) for kind, data in kinds if not odd_sample(kind, data, tasks())
+        }
 
     def _ask(self, of: Task, data_type: str) -> PromptSpec:
         s = self.settings

@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 
 from corpus.ingest.drafts import MEDIUM_TIMEOUT_S, Source, collect_media, prepare, read_drafts
+from corpus.ingest.rules import odd_sample
 from corpus.integrity import Damage, Integrity, check_integrity
 from corpus.media import MediaError, MediaStore
 from corpus.media.pool import MediaPool
@@ -22,6 +23,7 @@ from corpus.progress import Bar, progress
 from corpus.response import wrap
 from corpus.sources import Reject, reader, reads_folders
 from corpus.sql_gate import condition
+from corpus.tasks import tasks
 
 if TYPE_CHECKING:
     from corpus.store import Corpus
@@ -177,7 +179,9 @@ def _read_corpus_golds(corpus: "Corpus", slice_of: str, report: CheckReport) -> 
     while rows := relation.fetchmany(_ROWS):
         for sample_id, answer, *rest in rows:
             report.samples += 1
-            if answer is not None:
+            if detail := odd_sample(rest[0], rest[1], tasks()):
+                report.fail("sample", rest[0] or "", "odd_sample", sample_id, f"{detail}; every command skips it")
+            elif answer is not None:
                 yield _make_gold(sample_id, answer, *rest)
 
 

@@ -6,18 +6,24 @@ with corpus.run("ingest", {"reader": "onethinker"}) as run, run.transaction("fir
     tx.append("samples", table)
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from corpus.errors import OneThinkerError
-from corpus.lake import Lake
+from corpus.lake import Lake, Rows
 from corpus.location import Location
 from corpus.media import MediaStore
 from corpus.notebook import html_table
 from corpus.runs import Run, record_run
+from corpus.schema import to_table
 from corpus.snapshots import Snapshots
+
+if TYPE_CHECKING:
+    from corpus.ingest.add import AddedSamples
 
 
 class Corpus(Lake):
@@ -61,6 +67,22 @@ class Corpus(Lake):
         """The named, immutable dataset versions."""
         return Snapshots(self)
 
+    def append(self, table: str, rows: Rows) -> int:
+        """Add the rows whose key is new, in one transaction; returns how many those were.
+
+        `add_samples` is the checked door for samples. Raises OneThinkerError for a sample of a type that is unknown.
+        """
+        if table == "samples":
+            rows = to_table(table, rows)
+            _check_types(rows)
+        return super().append(table, rows)
+
+    def add_samples(self, rows: Iterable[Mapping[str, Any]], *, media_root: str | Path | None = None) -> "AddedSamples":
+        """Add samples from plain dicts, checked like ingest: see `corpus.ingest.add.add_samples`."""
+        from corpus.ingest.add import add_samples
+
+        return add_samples(self, rows, media_root=media_root)
+
     @contextmanager
     def run(self, kind: str, config: dict[str, Any]) -> Iterator[Run]:
         """Record the block as one run of `kind`: see `corpus.runs.record_run`."""
@@ -88,3 +110,19 @@ class Corpus(Lake):
         names = ("samples", "traces", "verdicts", "snapshots")
         row = self.sql("select " + ", ".join(f"(select count(*) from {name})" for name in names)).fetchall()[0]
         return dict(zip(names, row, strict=True))
+
+
+def _check_types(samples: pa.Table) -> None:
+    from corpus.ingest.rules import odd_sample
+    from corpus.tasks import tasks
+
+    known = tasks()
+    kinds = zip(samples["problem_type"].to_pylist(), samples["data_type"].to_pylist(), strict=True)
+    for row, (problem_type, data_type) in enumerate(kinds):
+        if problem_type is None and data_type is None:
+            continue
+        if detail := odd_sample(problem_type, data_type, known):
+            name = samples["sample_id"][row].as_py()
+            raise OneThinkerError(
+                f"row {row + 1} for samples ({name!r}): {detail}; `Corpus.add_samples` checks rows one by one"
+            )

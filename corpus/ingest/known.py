@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from corpus.store import Corpus
 
 MODE = "release"  # of traces that came in a file
+_SAMPLE_ID = re.compile("[0-9a-f]{32}")
 _PLACEHOLDER = re.compile(r"<(?:image|video)>")
 _ROW_BITS = 40
 
@@ -59,9 +60,11 @@ class KnownSamples:
         self._traces: _Traces | None = None
         query = 'select sample_id, origin.file, origin."row" from samples'
         for sample_id, file, row in _rows(corpus, query):
-            self._samples[bytes.fromhex(sample_id)] = self._place(file, row)
+            if _SAMPLE_ID.fullmatch(sample_id or ""):  # any other is no draft's: a program wrote it
+                self._samples[bytes.fromhex(sample_id)] = self._place(file, row)
 
-    def _place(self, file: str, row: int) -> int:
+    def _place(self, file: str | None, row: int | None) -> int:
+        file, row = file or "no file", row or 0
         number = self._files.setdefault(file, len(self._files))
         if number == len(self._names):
             self._names.append(file)
@@ -124,6 +127,8 @@ class _Traces:
         query = """select sample_id, problem, problem_type, options, truth_origin,
                           list_transform(media, m -> m.sha256) from samples"""
         for sample_id, problem, problem_type, options, truth_origin, sha256s in _rows(corpus, query):
+            if problem is None or problem_type is None or not sha256s:
+                continue  # no trace can be about it
             question = _Question(sample_id, problem_type, _join_options(options), truth_origin == "model")
             self._index(sha256s, problem, question)
 

@@ -25,6 +25,23 @@ DATA_TYPES: dict[str, set[str]] = {"image": {"image"}, "video": {"video"}, "vide
 _ANSWERS_REMEMBERED = 1 << 16
 
 
+def odd_sample(problem_type: str | None, data_type: str | None, tasks: Mapping[str, Task]) -> str | None:
+    """What makes a row of `samples` useless to every command, which then skips it; None for a good one."""
+    if problem_type not in tasks:
+        return (
+            f"unknown problem_type '{_shorten(problem_type)}'{near(problem_type, tasks)}"
+            if problem_type
+            else ("it has no problem_type")
+        )
+    if data_type not in DATA_TYPES:
+        return (
+            f"unknown data_type '{_shorten(data_type)}'{near(data_type, DATA_TYPES)}"
+            if data_type
+            else ("it has no data_type")
+        )
+    return None
+
+
 def reject(draft: Draft, field: str, reason: str, detail: str) -> Reject:
     """The reject of a draft."""
     return Reject(row=draft.row, raw=draft.raw, share=draft.share, field=field, reason=reason, detail=detail)

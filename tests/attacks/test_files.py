@@ -451,3 +451,74 @@ def test_pictures_are_opened_in_one_place_only() -> None:
                for path in (ROOT / name).rglob("*.py")]  # fmt: skip
     opening = [path.relative_to(ROOT).as_posix() for path in sources if "Image.open(" in path.read_text()]
     assert opening == ["corpus/media/image.py"]
+
+
+# -- rows from Python --------------------------------------------------------------------------------------------------
+
+NEW: dict[str, Any] = {
+    "problem": "<image>How many beds?",
+    "problem_type": "numerical",
+    "answer": "2",
+    "images": ["a.png"],
+    "source": "python",
+}
+ROWS: list[tuple[str, Any, str, str | None]] = [
+    ("no dict", 5, "not_an_object", None),
+    ("None", None, "not_an_object", None),
+    ("an empty dict", {}, "malformed", "problem"),
+    ("an unknown field", {**NEW, "sample_id": "zz"}, "malformed", "sample_id"),
+    ("a problem that is bytes", {**NEW, "problem": b"<image>?"}, "malformed", "problem"),
+    ("half a surrogate pair", {**NEW, "answer": "\ud800"}, "malformed", "answer"),
+    ("an answer that is a number", {**NEW, "answer": 2}, "malformed", "answer"),
+    ("an unknown type", {**NEW, "problem_type": "nonsense"}, "unknown_problem_type", "problem_type"),
+    ("no media", {**NEW, "images": []}, "malformed", "images"),
+    ("images that are one text", {**NEW, "images": "a.png"}, "malformed", "images"),
+    ("an image upwards", {**NEW, "images": ["../a.png"]}, "media_outside_root", "media"),
+    ("an image that is not there", {**NEW, "images": ["b.png"]}, "media_missing", "media"),
+    ("an unknown split", {**NEW, "split": "foo"}, "malformed", "split"),
+    ("a truth that is no JSON", {**NEW, "truth": {"a": object()}}, "malformed", "truth"),
+    ("a truth of 100 digits", {**NEW, "truth": {"a": 10**100}}, "malformed", "truth"),
+    ("a truth that holds itself", {**NEW, "truth": (lambda d: d.update(d=d) or d)({})}, "malformed", "truth"),
+    ("no answer and no truth", {**NEW, "answer": None}, "answer_missing", "answer"),
+    ("an answer that no number is", {**NEW, "answer": "beds"}, "answer_unreadable", "answer"),
+    ("no placeholder", {**NEW, "problem": "How many?"}, "media_token_mismatch", "problem"),
+]
+
+
+@pytest.mark.parametrize(("row", "reason", "field"), [r[1:] for r in ROWS], ids=[r[0] for r in ROWS])
+def test_a_bad_row_from_python_comes_back_with_its_reason_and_its_neighbours_go_in(
+    attacked: Corpus, folder: Path, row: Any, reason: str, field: str | None, request: pytest.FixtureRequest
+) -> None:
+    good = [{**NEW, "problem": f"<image>{part} {request.node.callspec.id}?"} for part in ("before", "behind")]
+    done = attacked.add_samples([good[0], row, good[1]], media_root=folder)
+    assert (done.samples, done.known) == (2, 0)
+    assert [(bad.row, bad.reason, bad.field) for bad in done.rejects] == [(2, reason, field)]
+    last = attacked.sql("from rejects where reader = 'add_samples' order by created_at desc limit 1").fetchall()
+    assert (last[0][3], last[0][5]) == (2, reason)
+    again = attacked.add_samples(good[::-1], media_root=folder)
+    assert (again.samples, again.known, again.rejects) == (0, 2, [])
+
+
+def test_an_odd_row_of_samples_is_refused_at_append_and_stops_no_command_where_it_is(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Corpus.create(tmp_path / "corpus") as corpus:
+        odd = {"sample_id": "zz", "problem_type": "nonsense"}
+        with pytest.raises(OneThinkerError, match=r"row 1 for samples \('zz'\): unknown problem_type 'nonsense'"):
+            corpus.append("samples", [odd])
+        with corpus.transaction("as an older version let it in") as tx:
+            tx.append("samples", [odd, {"sample_id": "yy"}])
+        path = folder / "beside.json"
+        path.write_text(json.dumps([honest("beside", 1)]))
+        assert ingest(corpus, "onethinker", [path])["samples"] == 1
+        chat = folder / "chat.json"
+        chat.write_text(json.dumps([CHAT]))
+        assert ingest(corpus, "onethinker", [chat])["traces"] == 1
+    url = str(tmp_path / "corpus")
+    assert main(["check", "--corpus", url, "--format", "csv"]) == 1
+    assert "odd_sample" in capsys.readouterr().out
+    assert main(["annotate", "--teacher", "local:pixels-1", "--dry-run", "--corpus", url]) == 0
+    assert "skipped: samples of unknown types, 'nonsense' of None, None of None" in capsys.readouterr().err
+    assert main(["verify", "--corpus", url]) == 0
+    assert main(["select", "demo", "--name", "d", "--dry-run", "--corpus", url]) in (0, 1)
+    assert "Traceback" not in capsys.readouterr().err
