@@ -16,7 +16,7 @@ from corpus.media.pool import MediaPool
 from corpus.sources import Draft, Reject
 
 if TYPE_CHECKING:
-    from corpus.store import Corpus
+    from corpus.ingest.target import IngestTarget
 
 READER = "add_samples"  # in `rejects`, and the file in `origin`
 
@@ -50,7 +50,7 @@ class AddedSamples:
 
 
 def add_samples(
-    corpus: "Corpus", rows: Iterable[Mapping[str, Any]], *, media_root: str | Path | None = None
+    corpus: "IngestTarget", rows: Iterable[Mapping[str, Any]], *, media_root: str | Path | None = None
 ) -> AddedSamples:
     """Add samples from plain dicts with the fields of `NewSample`; ids are computed, media measured and stored.
 

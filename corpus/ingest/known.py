@@ -23,7 +23,7 @@ from corpus.sources import Draft, Reject, TraceDraft
 from corpus.tasks import task
 
 if TYPE_CHECKING:
-    from corpus.store import Corpus
+    from corpus.ingest.target import IngestTarget
 
 MODE = "release"  # of traces that came in a file
 _SAMPLE_ID = re.compile("[0-9a-f]{32}")
@@ -52,7 +52,7 @@ class _Question:
 class KnownSamples:
     """The samples and released traces of a corpus by content, and every draft added since."""
 
-    def __init__(self, corpus: "Corpus") -> None:
+    def __init__(self, corpus: "IngestTarget") -> None:
         self._corpus = corpus
         self._files: dict[str, int] = {}
         self._names: list[str] = []
@@ -116,7 +116,7 @@ class KnownSamples:
 class _Traces:
     """The released traces of a corpus and its samples by question; loaded only if a source brings traces."""
 
-    def __init__(self, corpus: "Corpus") -> None:
+    def __init__(self, corpus: "IngestTarget") -> None:
         self.origins: set[bytes] = set()
         self.responses: dict[bytes, tuple[str, int]] = {}
         self._attempts: Counter[bytes] = Counter()
@@ -214,7 +214,7 @@ def _sample_row(draft: Draft, media: Sequence[Medium], file: str, split: str | N
     return row
 
 
-def _rows(corpus: "Corpus", query: str) -> Any:
+def _rows(corpus: "IngestTarget", query: str) -> Any:
     """Rows of a query, fetched a chunk at a time."""
     relation = corpus.sql(query)
     while chunk := relation.fetchmany(20_000):

@@ -27,8 +27,8 @@ from corpus.progress import Bar, progress
 from corpus.sources import Draft, Reject, reader, reads_folders
 
 if TYPE_CHECKING:
+    from corpus.ingest.target import IngestTarget
     from corpus.runs import Run
-    from corpus.store import Corpus
 
 BATCH_ROWS = 10_000
 KNOWN_MEDIA = "known-media.sqlite"
@@ -37,7 +37,7 @@ _RAW_CHARS, _DETAIL_CHARS = 1 << 20, 2000  # kept of a rejected record, and of w
 
 
 def ingest(
-    corpus: "Corpus",
+    corpus: "IngestTarget",
     reader_name: str,
     paths: Sequence[str | Path],
     *,
