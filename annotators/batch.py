@@ -142,6 +142,9 @@ class BatchRun:
                 batch.path.unlink()  # the provider has it; its media are in the corpus
                 return
             except Failure as failure:
+                if failure.reason in ("unknown_model", "not_served"):  # neither path names a model: a 404 is the API's
+                    self._forget(batch)
+                    raise RunStopped("no_batch_api", f"{failure.detail}; leave --batch out to ask one by one") from None
                 if not failure.retryable and not failure.unsure:
                     batch.set_stage(READY, since=0.0)
                     raise RunStopped(failure.reason, failure.detail) from None
@@ -164,8 +167,7 @@ class BatchRun:
                 except Failure as failure:
                     failed += 1
                     if failure.fatal:
-                        batch.delete()
-                        self._release_rest(batch)
+                        self._forget(batch)
                     if failure.fatal or failed >= MAX_TRIES:
                         raise RunStopped(failure.reason, failure.detail) from None
             if self._mine():
@@ -205,6 +207,11 @@ class BatchRun:
         await self._books.writer.flush()  # the next round is planned from what the lake holds
         self._release_rest(batch)
         batch.finish()
+
+    def _forget(self, batch: BatchFile) -> None:
+        """Delete a batch that the provider will not do, so that its samples can be asked about in another way."""
+        batch.delete()
+        self._release_rest(batch)
 
     def _release_rest(self, batch: BatchFile) -> None:
         self._books.release(batch.key, self._outstanding.pop(batch.key).usd)

@@ -143,6 +143,8 @@ class Books:
     ) -> None:
         """Write an answer as a trace; `last` if its slot is not asked again."""
         self.writer.add("traces", trace_row(job, reply, response, cost, latency_s, batch_id))
+        if reply.ignored:
+            log_warning("ignored", trace_id=job.trace_id, detail="; ".join(reply.ignored)[:500])
         self.run.cost_usd += cost or 0
         self.count("traces")
         self.tally.tokens["input"] += reply.input_tokens or 0

@@ -39,10 +39,15 @@ class ChargeLog:
 
 
 def sum_charges(root: Path, run_ids: Iterable[str]) -> Decimal:
-    """The charges of some runs together, in USD. A line that was cut off is left out."""
+    """The charges of some runs together, in USD. A line that was cut off or damaged is left out, and logged."""
     total = Decimal(0)
     for run_id in run_ids:
         path = root / FOLDER / f"{run_id}.jsonl"
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        total += sum((Decimal(orjson.loads(line)["usd"]) for line in lines if line.endswith(b"\n")), Decimal(0))
+        for line in path.read_bytes().splitlines(keepends=True) if path.exists() else []:
+            try:
+                usd = Decimal(orjson.loads(line)["usd"])
+            except (ValueError, TypeError, KeyError, ArithmeticError):
+                log_warning("charge_unreadable", file=str(path), detail=ascii(line[:80]))
+                continue
+            total += usd if usd.is_finite() and usd > 0 else 0
     return total

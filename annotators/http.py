@@ -9,7 +9,6 @@ import asyncio
 import errno
 import json
 import os
-import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -21,12 +20,12 @@ from types import ModuleType
 from typing import Any
 
 from annotators.messages import Failure, PayloadError
+from annotators.payload import clean
 from annotators.settings import Settings
 from corpus.errors import OneThinkerError
 
-_KEYS = re.compile(r"\b(?:sk|key|pk|ak|AIza)[-_][A-Za-z0-9_\-*]{8,}|Bearer\s+\S+", re.IGNORECASE)
-_DETAIL_CHARACTERS = 500
 NO_KEY = "no-key"
+SHORTEST_RETRY_AFTER_S = 0.1  # a shorter wait is none: a server that always asks for it would be asked without a pause
 LONGEST_RETRY_AFTER_S = 3600.0
 CLOCKS_DIFFER_S = 600.0  # by at most so much do a provider's clock and ours
 _NETWORK_ERRNOS = {errno.ENETDOWN, errno.ENETUNREACH, errno.ENETRESET, errno.EHOSTDOWN, errno.EHOSTUNREACH}
@@ -45,11 +44,6 @@ def key_from(variable: str, settings: Settings) -> str:
             f"no API key for '{settings.provider}': set {variable} (for a server that wants none, any text will do)"
         )
     return key or NO_KEY
-
-
-def clean(text: str, secret: str) -> str:
-    """`text` without the API key and anything that looks like one, at most 500 characters of it."""
-    return _KEYS.sub("[key]", text.replace(secret, "[key]") if secret else text)[:_DETAIL_CHARACTERS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +109,8 @@ class SdkClient:
         Anything else that the SDK or its transport raises is a Failure whose detail names the exception's type.
         """
         sdk, cause = self.sdk, error.__cause__
+        if isinstance(cause, Failure):  # of a hook of the client, which the SDK wraps
+            return cause
         if isinstance(error, sdk.APIStatusError):
             return status_failure(error.status_code, _status_detail(error, self.secret), error.response.headers)
         reason: str | None
@@ -200,6 +196,8 @@ def status_failure(status: int, detail: str, headers: Any = None) -> Failure:
         return Failure("refused_key", detail, fatal=True)
     if status == 404:
         return Failure("unknown_model", detail, fatal=True)
+    if status in (405, 501):
+        return Failure("not_served", detail, fatal=True)
     if status == 429:
         return Failure("rate_limited", detail, retryable=True, overload=True, retry_after_s=wait_s)
     if status in (503, 529):
@@ -210,7 +208,11 @@ def status_failure(status: int, detail: str, headers: Any = None) -> Failure:
 
 
 def retry_after(headers: Any) -> float | None:
-    """Seconds that the provider asks us to wait: `retry-after-ms`, `retry-after` in seconds or as a date."""
+    """Seconds that the provider asks us to wait: `retry-after-ms`, `retry-after` in seconds or as a date.
+
+    None, which means exponential backoff, where it asks for nothing, for less than SHORTEST_RETRY_AFTER_S, or for what
+    is no time.
+    """
     try:
         if headers.get("retry-after-ms"):
             return _bounded(float(headers["retry-after-ms"]) / 1000)
@@ -221,9 +223,9 @@ def retry_after(headers: Any) -> float | None:
             return _bounded(float(value))
         except ValueError:
             return _bounded(parsedate_to_datetime(value).timestamp() - time())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
 def _bounded(seconds: float) -> float | None:
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_S) if seconds == seconds else None
+    return min(seconds, LONGEST_RETRY_AFTER_S) if seconds >= SHORTEST_RETRY_AFTER_S else None

@@ -6,13 +6,12 @@ most 200 ms later, so that a power cut loses at most those. When a group of rows
 file is deleted. A lock on `journal/RUN_ID/lock` says that the run is alive; whoever gets it may replay the rest.
 """
 
-import contextlib
 import errno
 import os
 import shutil
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -114,8 +113,15 @@ class Journal:
         return True
 
 
-def read_leftovers(folder: Path) -> Iterator[tuple[Path, list[tuple[str, dict[str, Any]]]]]:
-    """What runs that died have left, file by file: its path and its (table, row)s. Delete the file once committed.
+SET_ASIDE = "set_aside.jsonl"
+
+Row = tuple[str, dict[str, Any]]
+
+
+def read_leftovers(folder: Path) -> Iterator[tuple[Path, list[Row], list[bytes]]]:
+    """What runs that died have left, file by file: its path, its (table, row)s, and the lines that hold none.
+
+    Delete the file once its rows are committed and its other lines set aside.
 
     A last line that was cut off is left out: its answer never counted. The run's lock is held while its files are
     handed out, so two processes do not replay the same one.
@@ -124,21 +130,38 @@ def read_leftovers(folder: Path) -> Iterator[tuple[Path, list[tuple[str, dict[st
         try:
             with FileLock(run, timeout=0):
                 for path in sorted(run.parent.glob("*.jsonl")):
-                    yield path, list(_rows(path))
+                    yield path, *_read(path)
                 if not any(run.parent.glob("*.jsonl")):
                     shutil.rmtree(run.parent, ignore_errors=True)
         except Timeout:
             continue
 
 
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def set_aside(folder: Path, run_id: str, lines: Iterable[tuple[bytes, str]]) -> None:
+    """Keep lines of a run's journal that no table takes, each with the reason, in `set_aside.jsonl` of the folder."""
+    with open(folder / SET_ASIDE, "ab") as file:
+        for line, reason in lines:
+            text = line.rstrip(b"\n").decode("utf-8", "backslashreplace")
+            file.write(orjson.dumps({"run_id": run_id, "reason": reason, "line": text}) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read(path: Path) -> tuple[list[Row], list[bytes]]:
+    rows: list[Row] = []
+    others: list[bytes] = []
     with open(path, "rb") as file:
         for line in file:
             if not line.endswith(b"\n"):
-                return
-            with contextlib.suppress(orjson.JSONDecodeError):  # zeros after a power cut
+                break
+            if not line.strip(b"\0\n"):  # zeros after a power cut
+                continue
+            try:
                 table, row = orjson.loads(line)
-                yield table, _typed(row)
+                rows.append((table, _typed(row)))
+            except (ValueError, TypeError, AttributeError, ArithmeticError):
+                others.append(line)
+    return rows, others
 
 
 def _plain(value: Any) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+MOST_TOKENS = 10_000_000  # of one exchange; no model's context is as long, and the money for more fits no column
+
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
@@ -55,7 +57,10 @@ class Reply:
 
     `finish_reason` is one of stop, length, refusal, content_filter, tool_calls, or the provider's own word.
     `cached_tokens` are part of `input_tokens`, `reasoning_tokens` part of `output_tokens`. `cache_write_tokens` are
-    input tokens too, dearer where a provider charges for writing its cache.
+    input tokens too, dearer where a provider charges for writing its cache. `ignored` names what the provider sent
+    beside its answer and could not be used, with what was found.
+
+    Raises PayloadError for a field of another type or a count that cannot be: a reply is journaled as it is.
     """
 
     text: str
@@ -68,6 +73,24 @@ class Reply:
     reasoning_tokens: int = 0
     raw: bytes = b""
     request_id: str | None = None
+    ignored: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if type(self.text) is not str or type(self.raw) is not bytes:
+            raise PayloadError("a reply's text is a str and its raw body bytes")
+        for name in ("thinking", "finish_reason", "request_id"):
+            value = getattr(self, name)
+            if value is not None and type(value) is not str:
+                raise PayloadError(f"{name} of a reply is text, not {value!r:.80}")
+        for name in ("cached_tokens", "cache_write_tokens", "reasoning_tokens", "input_tokens", "output_tokens"):
+            value = getattr(self, name)
+            if (value is not None or name not in ("input_tokens", "output_tokens")) and not is_count(value):
+                raise PayloadError(f"{name} of a reply is a count of 0 to {MOST_TOKENS:,}, not {value!r:.80}")
+
+
+def is_count(value: object) -> bool:
+    """Whether `value` can be a number of tokens of one exchange."""
+    return type(value) is int and 0 <= value <= MOST_TOKENS
 
 
 @dataclass
@@ -92,7 +115,7 @@ class Failure(Exception):  # noqa: N818, it names a state of the request
 
 
 class PayloadError(ValueError):
-    """A payload that is not what the API promises; the message says what is missing."""
+    """A payload that is not what the API promises; the message names the field and what was found."""
 
 
 @runtime_checkable

@@ -5,6 +5,7 @@ the longer a run takes: each is a data file, and every query opens them all.
 """
 
 import asyncio
+import sys
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,20 +13,24 @@ from time import monotonic
 from typing import Any
 
 import duckdb
+import orjson
+import pyarrow as pa
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from annotators.journal import SYNC_EVERY_S, Journal, read_leftovers
+from annotators.journal import SET_ASIDE, SYNC_EVERY_S, Journal, read_leftovers, set_aside
+from annotators.log import log_warning
 from annotators.process_memory import give_back
 from annotators.progress_view import Verifier
 from corpus import OneThinkerError
 from corpus.lake import Lake
 from corpus.runs import Run
-from corpus.schema import TABLES
+from corpus.schema import TABLES, to_table
 
 COMMIT_EVERY_S = 2.0
 COMMIT_SHARE = 20  # a commit is followed by at least so many times its own length without one
 AGE_SHARE = 50  # and by at least this part of the run's length so far
 MOST_PENDING = 500  # rows held in memory between two commits
+JOURNALED = ("traces", "rejects")
 
 Rows = list[tuple[str, dict[str, Any]]]
 
@@ -149,10 +154,35 @@ def journal_folder(corpus: Lake) -> Path:
 
 
 def replay(corpus: Lake) -> int:
-    """Commit what killed runs left in their journals; returns the rows that the lake did not have yet."""
-    added = 0
-    for path, rows in read_leftovers(journal_folder(corpus)):
-        known = [(table, row) for table, row in rows if table in TABLES]
-        added += write(corpus, known, f"replay {path.parent.name}/{path.name}", None)
+    """Commit what killed runs left in their journals; returns the rows that the lake did not have yet.
+
+    A line that no table takes is set aside with its reason, and stops neither the others nor a later run.
+    """
+    added, folder = 0, journal_folder(corpus)
+    for path, rows, others in read_leftovers(folder):
+        fit, odd = [], [(line, "no row of a table") for line in others]
+        for table, row in rows:
+            reason = misfit(table, row)
+            if reason is None:
+                fit.append((table, row))
+            else:
+                odd.append((orjson.dumps([table, row], default=str), reason))
+        added += write(corpus, fit, f"replay {path.parent.name}/{path.name}", None)
+        if odd:
+            set_aside(folder, path.parent.name, odd)
+            log_warning("set_aside", lines=len(odd), file=str(folder / SET_ASIDE), reason=odd[0][1])
+            print(f"set aside {len(odd)} lines of a killed run's journal: see {folder / SET_ASIDE}", file=sys.stderr)
         path.unlink()
     return added
+
+
+def misfit(table: Any, row: dict[str, Any]) -> str | None:
+    """Why a row cannot be one of `table`; None if it can."""
+    if table not in JOURNALED:
+        return f"no table of annotation: {table!r:.80}"
+    try:
+        made = to_table(table, [row])
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+        return f"{type(error).__name__}: {error}"[:300]
+    empty = [name for name in TABLES[table].key if made[name].null_count]
+    return f"no {', '.join(empty)}" if empty else None

@@ -3,13 +3,34 @@
 import os
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import orjson
+from pydantic import model_validator
 
-from annotators.http import CLOCKS_DIFFER_S, NO_KEY, SdkClient, clean, key_from
-from annotators.messages import ContentPart, Failure, ImagePart, PayloadError, Reply, Request, TextPart, VideoPart
-from annotators.payload import parse_reply
+from annotators.http import CLOCKS_DIFFER_S, NO_KEY, SdkClient, key_from
+from annotators.http_guard import event_hooks
+from annotators.messages import (
+    MOST_TOKENS,
+    ContentPart,
+    Failure,
+    ImagePart,
+    PayloadError,
+    Reply,
+    Request,
+    TextPart,
+    VideoPart,
+)
+from annotators.payload import (
+    Count,
+    Payload,
+    clean,
+    parse_reply,
+    parse_usage,
+    require_parts_within,
+    text_or_ignored,
+    validate,
+)
 from annotators.settings import Settings
 from corpus.errors import UsageError
 
@@ -24,6 +45,40 @@ _FINISH = {
     "refusal": "refusal",
 }
 _CACHED = {"type": "ephemeral"}
+
+
+class _Block(Payload):
+    type: str
+    text: str | None = None
+    thinking: str | None = None
+
+
+class _OutputDetails(Payload):
+    thinking_tokens: Count | None = None
+
+
+class _Usage(Payload):
+    input_tokens: Count | None = None  # without the cached ones
+    output_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
+    output_tokens_details: _OutputDetails | None = None
+
+    @model_validator(mode="after")
+    def _parts_within(self) -> Self:
+        cached = (self.cache_read_input_tokens or 0) + (self.cache_creation_input_tokens or 0)
+        if (self.input_tokens or 0) + cached > MOST_TOKENS:
+            raise ValueError(f"{self.input_tokens} fresh and {cached} cached input tokens")
+        reasoning = (self.output_tokens_details or _OutputDetails()).thinking_tokens or 0
+        require_parts_within(cached, cached, self.output_tokens, reasoning)
+        return self
+
+
+class _Message(Payload):
+    content: list[_Block]
+    stop_reason: Any = None
+    usage: Any = None
+    id: Any = None
 
 
 def connect(model: str, settings: Settings) -> "MessagesTeacher":
@@ -51,7 +106,9 @@ class MessagesTeacher:
             api_key=secret,
             base_url=base_url,
             max_retries=0,
-            http_client=anthropic.DefaultAioHttpClient(limits=httpx2.Limits(max_connections=settings.concurrency + 8)),
+            http_client=anthropic.DefaultAioHttpClient(
+                limits=httpx2.Limits(max_connections=settings.concurrency + 8), event_hooks=event_hooks(base_url)
+            ),
         )
         self.http = SdkClient(anthropic, anthropic.AnthropicError, self.client, secret, settings.timeout_s)
 
@@ -87,25 +144,24 @@ class MessagesTeacher:
 
     def read(self, payload: Mapping[str, Any]) -> Reply:
         """Text blocks make the text, thinking blocks the thinking; the three kinds of input tokens are summed."""
-        if payload.get("type") == "error" or "content" not in payload:
-            raise PayloadError(f"no content in {sorted(payload)}")
-        blocks = payload["content"]
-        thinking = "\n".join(b.get("thinking", "") for b in blocks if b.get("type") == "thinking").strip()
-        stop = payload.get("stop_reason")
-        usage = payload.get("usage") or {}
-        cached = usage.get("cache_read_input_tokens") or 0
-        written = usage.get("cache_creation_input_tokens") or 0
-        fresh = usage.get("input_tokens")
+        message, ignored = validate(_Message, payload), list[str]()
+        thinking = "\n".join(block.thinking or "" for block in message.content if block.type == "thinking").strip()
+        stop = text_or_ignored(message.stop_reason, "stop_reason", ignored)
+        usage = parse_usage(_Usage, message.usage, ignored)
+        cached = usage.cache_read_input_tokens or 0
+        written = usage.cache_creation_input_tokens or 0
+        fresh = usage.input_tokens
         return Reply(
-            text="".join(b["text"] for b in blocks if b.get("type") == "text"),
+            text="".join(block.text or "" for block in message.content if block.type == "text"),
             thinking=thinking or None,
             finish_reason=_FINISH.get(stop or "", stop),
             input_tokens=None if fresh is None else fresh + cached + written,
-            output_tokens=usage.get("output_tokens"),
+            output_tokens=usage.output_tokens,
             cached_tokens=cached,
             cache_write_tokens=written,
-            reasoning_tokens=(usage.get("output_tokens_details") or {}).get("thinking_tokens") or 0,
-            request_id=payload.get("id"),
+            reasoning_tokens=(usage.output_tokens_details or _OutputDetails()).thinking_tokens or 0,
+            request_id=text_or_ignored(message.id, "id", ignored),
+            ignored=tuple(ignored),
         )
 
     async def send(self, body: bytes, key: str) -> Reply:

@@ -3,18 +3,76 @@
 import os
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
 import orjson
+from pydantic import Field, model_validator
 
-from annotators.http import CLOCKS_DIFFER_S, SdkClient, clean, key_from, status_failure
-from annotators.messages import ContentPart, Failure, ImagePart, PayloadError, Reply, Request, TextPart, VideoPart
-from annotators.payload import parse_reply
+from annotators.http import CLOCKS_DIFFER_S, SdkClient, key_from, status_failure
+from annotators.http_guard import event_hooks
+from annotators.messages import ContentPart, Failure, ImagePart, Reply, Request, TextPart, VideoPart
+from annotators.payload import (
+    Count,
+    Payload,
+    clean,
+    parse_reply,
+    parse_usage,
+    require_parts_within,
+    text_or_ignored,
+    validate,
+)
 from annotators.settings import Settings
 
 KEY = "OPENAI_API_KEY"
 OFFICIAL = "https://api.openai.com/v1"
-_FINISH = {"stop": "stop", "length": "length", "content_filter": "content_filter", "tool_calls": "tool_calls"}
+
+
+class _Text(Payload):
+    text: str | None = None
+
+
+class _Message(Payload):
+    content: str | list[_Text] | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[Any] | None = None
+    function_call: Any = None
+
+
+class _Choice(Payload):
+    message: _Message
+    finish_reason: Any = None
+
+
+class _InputDetails(Payload):
+    cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
+
+
+class _OutputDetails(Payload):
+    reasoning_tokens: Count | None = None
+
+
+class _Usage(Payload):
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
+    prompt_tokens_details: _InputDetails | None = None
+    completion_tokens_details: _OutputDetails | None = None
+
+    @model_validator(mode="after")
+    def _parts_within(self) -> Self:
+        of_input = self.prompt_tokens_details or _InputDetails()
+        of_output = self.completion_tokens_details or _OutputDetails()
+        cached = (of_input.cached_tokens or 0) + (of_input.cache_write_tokens or 0)
+        require_parts_within(self.prompt_tokens, cached, self.completion_tokens, of_output.reasoning_tokens or 0)
+        return self
+
+
+class _Completion(Payload):
+    choices: Annotated[list[_Choice], Field(min_length=1)]
+    usage: Any = None
+    id: Any = None
 
 
 def connect(model: str, settings: Settings) -> "BatchChatTeacher":
@@ -39,7 +97,9 @@ class ChatTeacher:
             api_key=secret,
             base_url=base_url,
             max_retries=0,  # retries are ours: they must know the budget, the pace and the journal
-            http_client=openai.DefaultAioHttpClient(limits=httpx2.Limits(max_connections=settings.concurrency + 8)),
+            http_client=openai.DefaultAioHttpClient(
+                limits=httpx2.Limits(max_connections=settings.concurrency + 8), event_hooks=event_hooks(base_url)
+            ),
         )
         self.http = SdkClient(openai, openai.OpenAIError, self.client, secret, settings.timeout_s)
 
@@ -50,31 +110,31 @@ class ChatTeacher:
 
     def read(self, payload: Mapping[str, Any]) -> Reply:
         """The first choice's message; thinking in `reasoning_content` or `reasoning` where a server has it apart."""
-        if not payload.get("choices"):
-            raise PayloadError(f"no choices in {sorted(payload)}")
-        choice = payload["choices"][0]
-        message = choice["message"]
-        finish = choice.get("finish_reason")
-        text = message.get("content")
+        completion = validate(_Completion, payload)
+        choice, ignored = completion.choices[0], list[str]()
+        message = choice.message
+        finish = text_or_ignored(choice.finish_reason, "choices.0.finish_reason", ignored)
+        text = message.content
         if isinstance(text, list):
-            text = "".join(part.get("text", "") for part in text)
-        if message.get("tool_calls") or message.get("function_call"):
+            text = "".join(part.text or "" for part in text)
+        if message.tool_calls or message.function_call:
             finish = "tool_calls"
-        elif message.get("refusal"):
-            finish, text = "refusal", text or message["refusal"]
-        usage = payload.get("usage") or {}
-        of_input = usage.get("prompt_tokens_details") or {}
-        of_output = usage.get("completion_tokens_details") or {}
+        elif message.refusal:
+            finish, text = "refusal", text or message.refusal
+        usage = parse_usage(_Usage, completion.usage, ignored)
+        of_input = usage.prompt_tokens_details or _InputDetails()
+        of_output = usage.completion_tokens_details or _OutputDetails()
         return Reply(
             text=text or "",
-            thinking=message.get("reasoning_content") or message.get("reasoning") or None,
-            finish_reason=_FINISH.get(finish, finish),
-            input_tokens=usage.get("prompt_tokens"),
-            output_tokens=usage.get("completion_tokens"),
-            cached_tokens=of_input.get("cached_tokens") or 0,
-            cache_write_tokens=of_input.get("cache_write_tokens") or 0,
-            reasoning_tokens=of_output.get("reasoning_tokens") or 0,
-            request_id=payload.get("id"),
+            thinking=message.reasoning_content or message.reasoning or None,
+            finish_reason=finish,
+            input_tokens=usage.prompt_tokens,
+            output_tokens=usage.completion_tokens,
+            cached_tokens=of_input.cached_tokens or 0,
+            cache_write_tokens=of_input.cache_write_tokens or 0,
+            reasoning_tokens=of_output.reasoning_tokens or 0,
+            request_id=text_or_ignored(completion.id, "id", ignored),
+            ignored=tuple(ignored),
         )
 
     async def send(self, body: bytes, key: str) -> Reply:

@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
+
+from pydantic import model_validator
 
 from annotators.http import key_from
-from annotators.messages import ContentPart, ImagePart, PayloadError, Reply, Request, TextPart, VideoPart
+from annotators.messages import ContentPart, ImagePart, Reply, Request, TextPart, VideoPart
+from annotators.payload import Count, Payload, parse_usage, require_parts_within, text_or_ignored, validate
 from annotators.providers.openai import KEY, OFFICIAL, BatchChatTeacher
 from annotators.settings import Settings
 from corpus.errors import UsageError
@@ -17,6 +20,52 @@ def connect(model: str, settings: Settings) -> "ResponsesTeacher":
         raise UsageError("--native-video: the Responses API takes no videos; leave the flag out to send frames")
     secret = key_from(KEY, settings)
     return ResponsesTeacher(model, settings, secret, os.environ.get("OPENAI_BASE_URL") or OFFICIAL)
+
+
+class _Content(Payload):
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+
+
+class _Output(Payload):
+    type: str
+    summary: list[_Content] | None = None  # of reasoning
+    content: list[_Content] | None = None  # of a message
+
+
+class _Incomplete(Payload):
+    reason: str | None = None
+
+
+class _InputDetails(Payload):
+    cached_tokens: Count | None = None
+
+
+class _OutputDetails(Payload):
+    reasoning_tokens: Count | None = None
+
+
+class _Usage(Payload):
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    input_tokens_details: _InputDetails | None = None
+    output_tokens_details: _OutputDetails | None = None
+
+    @model_validator(mode="after")
+    def _parts_within(self) -> Self:
+        cached = (self.input_tokens_details or _InputDetails()).cached_tokens or 0
+        reasoning = (self.output_tokens_details or _OutputDetails()).reasoning_tokens or 0
+        require_parts_within(self.input_tokens, cached, self.output_tokens, reasoning)
+        return self
+
+
+class _Response(Payload):
+    output: list[_Output]
+    status: str | None = None
+    incomplete_details: _Incomplete | None = None
+    usage: Any = None
+    id: Any = None
 
 
 class ResponsesTeacher(BatchChatTeacher):
@@ -43,35 +92,35 @@ class ResponsesTeacher(BatchChatTeacher):
 
     def read(self, payload: Mapping[str, Any]) -> Reply:
         """The messages' text, the summaries of the reasoning, and why it ended."""
-        if not isinstance(payload.get("output"), list):
-            raise PayloadError(f"no output in {sorted(payload)}")
+        response, ignored = validate(_Response, payload), list[str]()
         texts: list[str] = []
         refusals: list[str] = []
         thoughts: list[str] = []
-        finish = "stop"
-        for found in payload["output"]:
-            if found["type"] == "reasoning":
-                thoughts += [part["text"] for part in found.get("summary") or []]
-            elif found["type"] == "message":
-                for part in found["content"]:
-                    (refusals if part["type"] == "refusal" else texts).append(part.get("text") or part.get("refusal"))
-            elif found["type"].endswith("_call"):
+        finish: str | None = "stop"
+        for found in response.output:
+            if found.type == "reasoning":
+                thoughts += [part.text for part in found.summary or [] if part.text]
+            elif found.type == "message":
+                for part in found.content or []:
+                    (refusals if part.type == "refusal" else texts).append(part.text or part.refusal or "")
+            elif found.type.endswith("_call"):
                 finish = "tool_calls"
-        if payload.get("status") == "incomplete":
-            why = (payload.get("incomplete_details") or {}).get("reason")
+        if response.status == "incomplete":
+            why = response.incomplete_details.reason if response.incomplete_details else None
             finish = "length" if why == "max_output_tokens" else why or "incomplete"
         elif refusals:
             finish = "refusal"
-        usage = payload.get("usage") or {}
+        usage = parse_usage(_Usage, response.usage, ignored)
         return Reply(
             text="".join(texts or refusals),
             thinking="\n\n".join(thoughts) or None,
             finish_reason=finish,
-            input_tokens=usage.get("input_tokens"),
-            output_tokens=usage.get("output_tokens"),
-            cached_tokens=(usage.get("input_tokens_details") or {}).get("cached_tokens") or 0,
-            reasoning_tokens=(usage.get("output_tokens_details") or {}).get("reasoning_tokens") or 0,
-            request_id=payload.get("id"),
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cached_tokens=(usage.input_tokens_details or _InputDetails()).cached_tokens or 0,
+            reasoning_tokens=(usage.output_tokens_details or _OutputDetails()).reasoning_tokens or 0,
+            request_id=text_or_ignored(response.id, "id", ignored),
+            ignored=tuple(ignored),
         )
 
 

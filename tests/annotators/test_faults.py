@@ -100,7 +100,7 @@ def on_disk(root: Path) -> set[str]:
     """The traces that a killed run left in the lake and in its journals."""
     with Corpus.open(root) as corpus:
         lake = {key for (key,) in corpus.sql("select trace_id from traces").fetchall()}
-        for _, rows in read_leftovers(journal_folder(corpus)):
+        for _, rows, _ in read_leftovers(journal_folder(corpus)):
             lake |= {row["trace_id"] for table, row in rows if table == "traces"}
     return lake
 

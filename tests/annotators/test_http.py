@@ -74,7 +74,7 @@ def transport_errors() -> list[tuple[Exception, str | None]]:
 def met(sdk: str, error: Exception) -> BaseException:
     """What comes out of a call that raises `error`."""
     module, base = SDKS[sdk]
-    with pytest.raises(Exception) as raised, SdkClient(module, base, None, "secret-key", 1.0).failures():  # noqa: PT011
+    with pytest.raises(Exception) as raised, SdkClient(module, base, None, "sk-4Qz81hKw20xVb7Lm", 1.0).failures():  # noqa: PT011
         raise error
     return raised.value
 
@@ -108,7 +108,7 @@ def test_the_sdk_s_own_exceptions(sdk: str) -> None:
 
     def status(code: int, **headers: str) -> Failure:
         response = httpx2.Response(code, request=REQUEST, headers=headers)
-        body = {"error": {"type": "t", "message": "no, secret-key"}}
+        body = {"error": {"type": "t", "message": "no, sk-4Qz81hKw20xVb7Lm"}}
         return failure(module.APIStatusError("x", response=response, body=body))
 
     assert failure(module.APITimeoutError(request=REQUEST)).reason == "timeout"
@@ -155,10 +155,10 @@ def test_a_reply_is_read_with_its_request_id_and_without_the_key() -> None:
     def read(payload: Any) -> Reply:
         return Reply(payload["text"], None, "stop", request_id="own")
 
-    body = orjson.dumps({"text": "the key is secret-key"})
-    reply = parse_reply(body, "secret-key", read, "header")
+    body = orjson.dumps({"text": "the key is sk-4Qz81hKw20xVb7Lm"})
+    reply = parse_reply(body, "sk-4Qz81hKw20xVb7Lm", read, "header")
     assert (reply.text, reply.request_id) == ("the key is [key]", "header")
-    assert b"secret-key" not in reply.raw
+    assert b"sk-4Qz81hKw20xVb7Lm" not in reply.raw
     assert parse_reply(body, "", read).request_id == "own"
     for broken, reason in (
         (b'{"text": ', "broken_body"),

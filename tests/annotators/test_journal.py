@@ -21,7 +21,7 @@ def test_rows_of_a_dead_run_come_back_as_they_were(tmp_path: Path) -> None:
     journal.add("traces", {"trace_id": "a", "cost_usd": Decimal("0.000000012345"), "response": "é\n"})
     assert list(read_leftovers(tmp_path)) == [], "a run that is alive keeps its journal to itself"
     die(journal)
-    [(path, rows)] = read_leftovers(tmp_path)
+    [(path, rows, _)] = read_leftovers(tmp_path)
     assert rows == [("traces", {"trace_id": "a", "cost_usd": Decimal("0.000000012345"), "response": "é\n"})]
     path.unlink()
     assert list(read_leftovers(tmp_path)) == []
@@ -36,7 +36,7 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path, torn: bytes) -> None:
     journal.add("traces", {"trace_id": "a"})
     os.write(journal._file, torn)
     die(journal)
-    [(_, rows)] = read_leftovers(tmp_path)
+    [(_, rows, _)] = read_leftovers(tmp_path)
     assert [row["trace_id"] for _, row in rows] == ["a"]
 
 
@@ -49,7 +49,7 @@ def test_a_turned_file_holds_the_rows_until_then(tmp_path: Path) -> None:
     assert first.read_bytes().count(b"\n") == 1
     first.unlink()
     journal.close()
-    [(_, rows)] = read_leftovers(tmp_path)
+    [(_, rows, _)] = read_leftovers(tmp_path)
     assert [row["trace_id"] for _, row in rows] == ["b"], "what was not committed is left for the next run"
 
 
@@ -73,7 +73,7 @@ def test_a_full_disk_uses_the_reserve_and_says_so(tmp_path: Path, monkeypatch: p
     assert journal.full
     monkeypatch.undo()
     die(journal)
-    [(_, rows)] = read_leftovers(tmp_path)
+    [(_, rows, _)] = read_leftovers(tmp_path)
     assert rows == [("traces", {"trace_id": "a"})], "no half line is left before the whole one"
 
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from annotators.http import clean, retry_after, status_failure
+from annotators.http import retry_after, status_failure
 from annotators.messages import ImagePart, PayloadError, Reply, Request, TextPart, VideoPart
+from annotators.payload import clean
 from annotators.providers import connect
 from annotators.settings import Settings
 from corpus.discovery import names
@@ -136,7 +137,10 @@ def test_each_status_has_its_meaning(
         ({"retry-after": "2"}, 2.0),
         ({"retry-after": "0.5"}, 0.5),
         ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
-        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, None),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "0"}, None),
+        ({"retry-after": "1e999"}, 3600.0),
         ({"retry-after": "99999999"}, 3600.0),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "nan"}, None),
@@ -148,8 +152,9 @@ def test_retry_after_is_read_in_all_its_forms(headers: dict[str, str], seconds: 
 
 
 def test_keys_are_blanked_out_of_what_is_told() -> None:
-    told = clean("bad key my-secret, or sk-abcdefgh12345678, header Bearer xyz", "my-secret")
-    assert told == "bad key [key], or [key], header [key]"
+    key = "sk-ant-4Qz81hKw20xVb7Lm"
+    text = f"bad key {key}, its end 4Qz81hKw20xVb7Lm, another's sk-abcdefgh12345678, header Bearer xyz12345"
+    assert clean(text, key) == "bad key [key], its end [key], another's [key], header [key]"
 
 
 def test_the_responses_api_tells_the_thinking() -> None:
