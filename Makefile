@@ -36,8 +36,11 @@ unit: $(VENV)/.test
 docs: $(VENV)/.test
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-# Property tests on new examples, twenty thousand each; what fails is kept in .hypothesis and tried first next time.
-fuzz: $(VENV)/.test
+# Property tests on new examples, twenty thousand each, then the parsers of foreign text by coverage-guided search. What
+# fails is kept in .hypothesis and .fuzz and tried first next time.
+FUZZED := response json answer reply
+fuzz: $(VENV)/.fuzz
+	@for target in $(FUZZED); do $(BIN)/python -m tests.attacks.fuzz $$target --runs 20000 || exit 1; done
 	@ONETHINKER_HYPOTHESIS=search ONETHINKER_EXAMPLES=20000 $(PYTEST) -m hypothesis --timeout 3600
 
 # The fault tests of annotation at full size, in a quarter of an hour.
@@ -79,7 +82,7 @@ $(ENGINES)/ms_swift/.ready: trainers/plugins/requirements.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(ENGINES) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(ENGINES) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz
 
 # The stamps below are rebuilt when what is asked for changes, and are silent otherwise.
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -93,6 +96,10 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV), PyTorch included (a few minutes)" >&2
 	@$(INSTALL) --editable '.[dev,train]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.fuzz: $(VENV)/.test
+	@$(INSTALL) --editable '.[dev,train,fuzz]'
+	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
