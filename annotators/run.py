@@ -141,7 +141,9 @@ async def _annotate(
         plan = JobPlan(corpus, settings, teacher.address)
         with plan.jobs() as jobs:
             if not len(jobs):
-                return AnnotationReport(None, replayed=replayed, message="nothing is left to ask")
+                empty = f"nothing fits --where {settings.where!r} in mode {settings.mode}: nothing was asked"
+                message = "nothing is left to ask" if plan.specs else empty
+                return AnnotationReport(None, replayed=replayed, message=message)
             if settings.dry_run:
                 return await _dry_run(plan, jobs, teacher, price)
             config = {**settings.config(), "address": teacher.address}
@@ -191,7 +193,7 @@ async def _run(
                     await workers.work(jobs)
     report = _report(books, left=len(jobs), replayed=replayed, seconds=monotonic() - started)
     if report.stopped == "interrupted":
-        raise KeyboardInterrupt(report.message)
+        raise KeyboardInterrupt(_summarize(report))
     if report.stopped not in (None, "budget"):
         raise OneThinkerError(report.message)
     return report
@@ -243,6 +245,14 @@ def killed_runs_cost(corpus: Corpus, config: dict[str, Any]) -> Decimal:
     query = "select coalesce(sum(cost_usd), 0) from traces where run_id in (select unnest(?))"
     found = corpus.sql(query, [killed]).fetchone() if killed else None
     return sum_charges(corpus.root, killed) + (Decimal(found[0]) if found else Decimal(0))
+
+
+def _summarize(report: AnnotationReport) -> str:
+    unsure = f" (up to ${report.unsure_usd:.6f} more for requests that were cut off)" if report.unsure_usd else ""
+    return (
+        f"stopped: {report.traces:,} traces kept, {report.left:,} left to ask, ${report.cost_usd:.6f} spent{unsure}; "
+        "the same command continues from there"
+    )
 
 
 def _message(stop: RunStopped) -> str:

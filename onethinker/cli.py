@@ -58,8 +58,9 @@ def _run(arguments: list[str]) -> int:
         return _failed(error, 2)
     except (OneThinkerError, duckdb.Error) as error:
         return _failed(error, 1)
-    except KeyboardInterrupt:
-        print("stopped; finished work is kept, and the same command continues from there", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        words = str(stop) or "stopped; finished work is kept, and the same command continues from there"
+        print(words, file=sys.stderr)
         return 130
     except RuntimeError as error:
         if str(error) != "Query interrupted":  # DuckDB's word for Ctrl-C

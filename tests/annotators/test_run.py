@@ -58,6 +58,15 @@ def test_the_same_command_buys_nothing_twice_and_another_adds_traces(tmp_path: P
     assert {("Say it: {question}",), ("Be brief.",)} < set(texts)
 
 
+def test_an_empty_slice_is_not_a_slice_that_is_done(tmp_path: Path, provider: Provider) -> None:
+    corpus = questions(tmp_path / "corpus", 1)
+    for dry_run in (True, False):
+        message = annotate(corpus, teacher="openai:m", where="task = 'tracking'", dry_run=dry_run).message
+        assert message == "nothing fits --where \"task = 'tracking'\" in mode blind: nothing was asked"
+    annotate(corpus, teacher="openai:m")
+    assert annotate(corpus, teacher="openai:m", dry_run=True).message == "nothing is left to ask"
+
+
 def test_seeds_differ_between_attempts(tmp_path: Path, provider: Provider) -> None:
     annotate(questions(tmp_path / "corpus", 1), teacher="openai:m", n=3, seed=7)
     assert sorted(body["seed"] for body in provider.bodies) == [7, 8, 9]

@@ -141,7 +141,10 @@ OPENAI = [
         for n, v in WRONG_TEXTS.items()
     ),
     Case(
-        "content: parts of numbers", "unexpected_body", put("choices/0/message/content", [{"text": 7}]), detail="text"
+        "content: parts of numbers",
+        "unexpected_body",
+        put("choices/0/message/content", [{"text": 7}]),
+        detail="content",
     ),
     *(
         Case(f"{name}: {n}", "unexpected_body", put(f"choices/0/message/{name}", v), detail=name)
