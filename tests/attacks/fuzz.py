@@ -30,5 +30,6 @@ if __name__ == "__main__":
     # -timeout=0: it would take the alarm signal with which the math verifier bounds an expression.
     limits = [f"-runs={options.runs}", "-max_len=4096", "-timeout=0", "-rss_limit_mb=2048", "-print_final_stats=1"]
     where = [f"-artifact_prefix={kept}-", str(kept), str(SEEDS / options.target)]
+    TARGETS[options.target](b"")  # what it imports late is imported before libFuzzer watches the process
     atheris.Setup([sys.argv[0], *limits, *where], TARGETS[options.target])
     atheris.Fuzz()
