@@ -269,7 +269,6 @@ PATHS: list[tuple[list[str], str, str]] = [
     (["init", "--corpus"], "below a file", "no corpus can be made at"),
     (["init", "--corpus"], "folder", "is not an empty folder"),
     (["stats", "--corpus"], "folder", "no corpus at"),
-    (["pull", "nowhere", "--corpus"], "file", "is not an empty folder"),
     (["select", "--name", "x"], "folder", "cannot be read: Is a directory"),
     (["annotate", *TEACHER, "--prompt"], "folder", "there is no file"),
     (["annotate", *TEACHER, "--prices"], "folder", "there is no file"),
@@ -454,7 +453,7 @@ INTERRUPTED: dict[str, tuple[list[str], str]] = {
     "init": (["--corpus", "OUT"], "corpus.location.add_tables"),
     "licences": ([], "onethinker.commands.licences.show"),
     "publish": (["small@1", "me/x", "--dry-run", "OUT"], "corpus.hub.publish.write_rows"),
-    "pull": (["me/x@1", "--corpus", "OUT"], "corpus.hub.pull.Remote"),
+    "pull": (["me/x@1", "--corpus", "OUT"], "corpus.hub.publication.Remote"),
     "report": (["--out", "OUT"], "onethinker.report_page.fetch_rows"),
     "reproduce": (["--out", "OUT"], "onethinker.demo.world.write_world"),
     "score": (["FILE"], "filters.jsonl.score_tables"),
@@ -482,7 +481,10 @@ def test_every_command_stands_in_the_table_of_interruptions() -> None:
     assert {" ".join(verb) for verb in verbs()} == set(INTERRUPTED) | ENDS_BY_ITSELF
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize(
+    "stop",
+    [pytest.param(signal.SIGINT, id="Ctrl-C", marks=pytest.mark.slow), pytest.param(signal.SIGTERM, id="SIGTERM")],
+)
 @pytest.mark.parametrize("command", INTERRUPTED)
 def test_sigterm_ends_every_command_as_ctrl_c_does(
     command: str, stop: signal.Signals, run: Run, tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch

@@ -372,7 +372,13 @@ HOSTILE: list[tuple[str, Callable[[Path], Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("attack", "said"), [case[1:] for case in HOSTILE], ids=[case[0] for case in HOSTILE])
+@pytest.mark.parametrize(
+    ("attack", "said"),
+    [  # each copies a repository and opens it: every sixth is enough for the fast tests
+        pytest.param(*case[1:], id=case[0], marks=() if number % 6 == 0 else pytest.mark.slow)
+        for number, case in enumerate(HOSTILE)
+    ],
+)
 def test_a_hostile_repository_is_refused_by_name_and_leaves_nothing(
     attack: Callable[[Path], Any],
     said: str,

@@ -84,8 +84,10 @@ def test_an_unknown_profile_is_told_before_anything_is_written(corpus: Corpus) -
     assert corpus.sql("select count(*) from runs").fetchone() == (0,)
 
 
-def test_a_problem_type_that_no_task_knows_is_told(corpus: Corpus, sample: Add, trace: Add) -> None:
-    trace(sample("a", problem_type="riddle"))
+def test_a_problem_type_that_no_task_knows_is_named(corpus: Corpus, trace: Add) -> None:
+    with corpus.transaction("as older versions let in") as tx:
+        tx.append("samples", [{"sample_id": "b", "problem_type": "riddle", "data_type": "image"}])
+    trace("b", verdict=False)
     with pytest.raises(OneThinkerError, match=r"1 traces of the slice have the problem_type 'riddle'"):
         verify(corpus)
     assert verify(corpus, where="problem_type <> 'riddle'").traces == 0
