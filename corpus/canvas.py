@@ -6,6 +6,7 @@ from typing import Literal
 from PIL import Image, ImageDraw, ImageFont
 
 COLOURS = {"answer": (255, 122, 0), "truth": (0, 170, 90)}
+MIN_FONT_PX = 14
 STRIP_HEIGHT = 22  # px of each of the two bars under a frame
 _ROWS = {"answer": 0, "truth": 1}
 
@@ -27,7 +28,7 @@ class Canvas:
         self.ink: Literal["answer", "truth"] = "answer"
         self._draw = ImageDraw.Draw(self.image, "RGBA")
         self._line = max(2, round(min(image.size) / 150))
-        self._font = ImageFont.load_default(size=max(11, round(min(image.size) / 26)))
+        self._font = ImageFont.load_default(size=max(MIN_FONT_PX, round(self.width / 24)))
         self._labels = dict.fromkeys(COLOURS, 0)
         if time_s is not None and duration_s:
             x = self._at(time_s)
@@ -74,15 +75,22 @@ class Canvas:
             self.box(boxes[now])
 
     def label(self, text: str) -> None:
-        """A line of text in the top left corner, the truth's under the answer's, cut at 80 characters."""
-        short = " ".join(text.split())
-        short = short if len(short) <= 80 else short[:79] + "…"
+        """A line of text in the top left corner, the truth's under the answer's, cut to the picture's width."""
+        short = self._cut(" ".join(text.split()), self.width - 12)
         line = round(self._font.size * 1.5) if isinstance(self._font, ImageFont.FreeTypeFont) else 16
         top = 4 + line * (self._labels[self.ink] + (_ROWS[self.ink] and 1))
         self._labels[self.ink] += 2
         left, upper, right, lower = self._draw.textbbox((6, top), short, font=self._font)
         self._draw.rectangle([left - 3, upper - 2, right + 3, lower + 2], fill=(0, 0, 0, 170))
         self._draw.text((6, top), short, fill=self.colour, font=self._font)
+
+    def _cut(self, text: str, room_px: float) -> str:
+        """The longest beginning of `text` that is at most `room_px` wide, with … if that is not all of it."""
+        if len(text) <= self.width and self._font.getlength(text) <= room_px:
+            return text
+        ends = range(min(len(text), self.width), 0, -1)  # hardly a letter is narrower than a pixel
+        end = next((end for end in ends if self._font.getlength(text[:end] + "…") <= room_px), 0)
+        return text[:end] + "…"
 
     def _strength(self, at_s: float | None) -> int:
         far = at_s is not None and self.time_s is not None and abs(at_s - self.time_s) > 0.5

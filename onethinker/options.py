@@ -14,8 +14,11 @@ CorpusUrl = Annotated[
 DEFAULT_CORPUS = "corpus-data"
 
 Format = Annotated[
-    Literal["table", "json", "jsonl", "csv", "parquet"],
-    Parameter(name="--format", help="The format of the rows on standard output."),
+    Literal["table", "lines", "json", "jsonl", "csv", "parquet"],
+    Parameter(
+        name="--format",
+        help="The format of the rows on standard output; lines: one `column | value` a line, nothing cut.",
+    ),
 ]
 Where = Annotated[
     str | None,

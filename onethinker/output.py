@@ -1,21 +1,24 @@
-"""Rows on standard output: a table for people; JSON, CSV or Parquet for programs."""
+"""Rows on standard output: a table or lines for people; JSON, CSV or Parquet for programs."""
 
 import json
 import sys
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
+
+from onethinker.terminal_table import draw_table, printable
 
 MAX_CELL_CHARS = 400
 
 
 def show(rows: pa.RecordBatchReader | pa.Table, format: str = "table", title: str | None = None) -> None:
-    """Write rows to standard output in one of the formats of `--format`; all but `table` stream."""
+    """Write rows to standard output in one of the formats of `--format`; all but `table` and `json` stream."""
     reader = rows.to_reader() if isinstance(rows, pa.Table) else rows
     if format == "parquet":
         with pq.ParquetWriter(sys.stdout.buffer, reader.schema) as writer:
@@ -34,22 +37,41 @@ def show(rows: pa.RecordBatchReader | pa.Table, format: str = "table", title: st
                 print(json.dumps(row, ensure_ascii=False, default=_json))
     elif format == "json":
         print(json.dumps([r for b in reader for r in b.to_pylist()], ensure_ascii=False, indent=1, default=_json))
+    elif format == "lines":
+        _lines(reader.schema.names, (row for batch in reader for row in batch.to_pylist()), title)
     else:
         _table(reader, title)
 
 
 def _table(reader: pa.RecordBatchReader, title: str | None) -> None:
-    table = Table(title=title, title_justify="left")
-    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
-    for field in reader.schema:
-        right = any(is_number(field.type) for is_number in numbers)
-        table.add_column(field.name, justify="right" if right else "left", overflow="fold")
-    for batch in reader:
-        for row in batch.to_pylist():
-            table.add_row(*(_cell(value) for value in row.values()))
+    """A table; on a terminal that is too narrow for one whatever is cut, lines instead."""
+    rows = [row for batch in reader for row in batch.to_pylist()]
+    cells = [[_cell(value) for value in row.values()] for row in rows]
     # A pipe has no width: make it wide enough that nothing is cut off.
-    console = Console() if sys.stdout.isatty() else Console(width=100_000, soft_wrap=True)
-    console.print(table)
+    is_terminal = sys.stdout.isatty()
+    console = Console() if is_terminal else Console(width=100_000, soft_wrap=True)
+    table = draw_table(reader.schema, cells, title, max_width=console.width if is_terminal else None)
+    if table is None:
+        _lines(reader.schema.names, rows, title)
+    else:
+        console.print(table)
+
+
+def _lines(names: list[str], rows: Iterable[dict[str, Any]], title: str | None) -> None:
+    """One `column | value` a line, as psql's \\x; a value of several lines goes on under itself."""
+    if title:
+        print(title)
+    width = max(map(cell_len, names), default=0)
+    count = 0
+    for count, row in enumerate(rows, 1):
+        print(f"-[ RECORD {count} ]")
+        for name, value in row.items():
+            first, *more = printable(_plain(value)).split("\n")
+            print(f"{name}{' ' * (width - cell_len(name))} | {first}".rstrip())
+            for line in more:
+                print(f"{' ' * width} | {line}".rstrip())
+    if not count:
+        print("(0 rows)")
 
 
 def _cell(value: Any) -> str:

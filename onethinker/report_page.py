@@ -14,7 +14,7 @@ from onethinker.sample_images import draw_sample
 PASSING = 0.5  # accuracy
 TWENTIETHS = 0.05
 DISAGREEMENTS = 10
-BARS_AT_MOST = 40
+ROWS_AT_MOST = 12  # of each table
 BY = {
     "task": "task",
     "problem type": "problem_type",
@@ -84,7 +84,7 @@ def write(corpus: Corpus, path: Path, *, run: str | None = None, profile: str = 
         totals=totals[0],
         passing=PASSING,
         rates={title: fetch(_RATES.replace("{column}", column)) for title, column in BY.items()},
-        bars_at_most=BARS_AT_MOST,
+        rows_at_most=ROWS_AT_MOST,
         rewards=_histogram(fetch(_REWARDS)),
         reasons=fetch(_REASONS),
         examples=[_card(corpus, row, "passes" if row["kept"] else "fails") for row in fetch(_EXAMPLES)],

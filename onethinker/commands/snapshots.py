@@ -49,7 +49,7 @@ def show_(ref: str, /, *, format: Format = "table", corpus: CorpusUrl = DEFAULT_
         ).to_arrow_table()
         title = f"{snapshot.ref}  {snapshot.rows:,} rows  fingerprint {snapshot.fingerprint}"
         show(pa.concat_tables([pa.Table.from_pylist(kept).cast(dropped.schema), dropped]), format, title)
-        if format == "table":
+        if format in ("table", "lines"):
             print(snapshot.recipe)
 
 
