@@ -1,6 +1,6 @@
 """SHA-256s of the lake's data files, in the file SHA256SUMS of the corpus, which `sha256sum -c` reads too.
 
-A file's line is on disk before the commit that makes the file part of the lake: whoever is killed in between leaves a
+A file's line is on disk before the commit that makes the file part of the lake: a process killed in between leaves a
 line too many, never a file without one. It is a file and not a table, whose own data files would need lines as well.
 Files of corpora that are older than this get their line when `check` first reads them.
 """

@@ -1,4 +1,4 @@
-"""The rows of a publication, each checked as if nobody had: ids computed again, values in range, media what they claim.
+"""The rows of a publication, each checked anew: ids computed again, values in range, media what they claim.
 
 A publication may claim anything about its own traces, and the corpus will say who claimed it; what it may not do is
 name a row by an id that is not its own, or hold a value that stops a later command.

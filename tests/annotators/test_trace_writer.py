@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from annotators import trace_writer
+from annotators.journal import SET_ASIDE
 from annotators.trace_writer import TraceWriter
 from corpus import Corpus
 
@@ -54,3 +55,30 @@ def test_a_batch_does_not_wait_once_it_is_large(tmp_path: Path, monkeypatch: pyt
 
     with Corpus.create(tmp_path / "corpus") as corpus:
         assert asyncio.run(work(corpus)) == 5
+
+
+def test_a_line_that_no_table_takes_is_set_aside_and_the_others_are_replayed(tmp_path: Path) -> None:
+    lines = [
+        b'["traces",{"trace_id":"a","response":"A"}]',
+        b'["traces",{"trace_id":"b","finish_reason":7}]',
+        b'["traces",{"trace_id":"c","input_tokens":"10"}]',
+        b'["traces",{"response":"no id"}]',
+        b'["runs",{"run_id":"r"}]',
+        b'["traces",[]]',
+        b'{"trace_id":"d"}',
+        b"not JSON",
+        b'["traces",{"trace_id":"e","cost_usd":"much"}]',
+        b'["traces",{"trace_id":"f","response":"F"}]',
+    ]
+    with Corpus.create(tmp_path / "corpus") as corpus:
+        run = trace_writer.journal_folder(corpus) / "killed"
+        run.mkdir(parents=True)
+        (run / "lock").touch()
+        (run / "000001.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
+        assert trace_writer.replay(corpus) == 2
+        assert corpus.sql("select trace_id from traces order by 1").fetchall() == [("a",), ("f",)]
+        assert not run.exists()
+        kept = (run.parent / SET_ASIDE).read_text().splitlines()
+        assert len(kept) == len(lines) - 2
+        assert all('"run_id":"killed","reason":' in line for line in kept)
+        assert trace_writer.replay(corpus) == 0

@@ -317,7 +317,7 @@ HOSTILE: list[tuple[str, Callable[[Path], Any], str]] = [
     ("a trace's teacher was changed under its id", cells(SHARD, teacher="openai:best"), r"row 1, trace_id"),
     ("an id is null", cells(SHARD, trace_id=None), r"row 1, trace_id: it is null"),
     ("a problem type that no task knows", changed(SHARD, "problem_type", "nonsense"), r"row 1, problem_type"),
-    ("a data type that nobody knows", changed(SHARD, "data_type", "smell"), r"row 1, data_type"),
+    ("an unknown data type", changed(SHARD, "data_type", "smell"), r"row 1, data_type"),
     ("a task of another family", cells(SHARD, task="tracking"), r"row 1, task"),
     ("a judge's reply as a row", changed(SHARD, "mode", "judge"), r"row 1, mode"),
     ("truth is not JSON", cells(SHARD, truth="{"), r"row 1, truth"),
@@ -361,7 +361,7 @@ HOSTILE: list[tuple[str, Callable[[Path], Any], str]] = [
     ("a run's config is a list", cells(RUNS, config="[]"), r"runs\.parquet, row 1, config"),
     ("a run costs less than nothing", cells(RUNS, cost_usd=-9), r"runs\.parquet, row 1, cost_usd"),
     ("a prompt has another's id", cells(PROMPTS, prompt_id="0" * 32), r"prompts\.parquet, row 1, prompt_id"),
-    ("a prompt that nobody asked", more(PROMPTS, prompt_id=digest("x"), text="x"), r"prompts\.parquet, row 2"),
+    ("a prompt without a trace", more(PROMPTS, prompt_id=digest("x"), text="x"), r"prompts\.parquet, row 2"),
     ("a verdict on somebody else's trace", more(VERDICTS, trace_id="0" * 32), r"verdicts\.parquet, row \d+, trace_id"),
     ("a verdict's reward is NaN", cells(VERDICTS, reward=float("nan")), r"verdicts\.parquet, row 1, reward"),
     ("a verdict of the future", cells(VERDICTS, created_at=FUTURE), r"verdicts\.parquet, row 1, created_at"),
@@ -392,7 +392,7 @@ def test_a_hostile_repository_is_refused_by_name_and_leaves_nothing(
     attack(folder)
     with pytest.raises(OneThinkerError, match=said) as refused:
         pull(corpus, str(folder))
-    assert len(str(refused.value)) < 1_500, "a message that nobody reads"
+    assert len(str(refused.value)) < 1_500, "too long to read"
     assert state(corpus) == untouched
 
 
@@ -515,7 +515,7 @@ def test_any_value_in_any_field_is_read_or_refused_by_name(name: str, value: Any
 R = "q7Zx2mV9kLp4Wn8Tb3Yc6Hd1Fg5Js0Ra"  # 32 random letters and digits; every secret below is made up of it
 SECRETS: list[tuple[str, str]] = [
     ("OpenAI, project key", f"sk-proj-{R}{R}"),
-    ("OpenAI, short key in a sentence", f"I used sk-{R}, as told."),
+    ("OpenAI, short key in a sentence", f"I used sk-{R}, as asked."),
     ("Anthropic", f"sk-ant-api03-{R}-{R}"),
     ("OpenRouter", f"sk-or-v1-{'0a1b2c3d' * 8}"),
     ("Hugging Face", f"hf_{R}"),
